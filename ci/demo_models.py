@@ -1,0 +1,1 @@
+../tflite_cupy/commands/demo_models.py

@@ -1,0 +1,29 @@
+"""Asks the interpreter's own operators whether they would run what the converter emits."""
+
+from __future__ import annotations
+
+from ..interpreter.graph import ABSENT, Graph, Node, Tensor
+from ..interpreter.ops import base
+from .draft import DraftNode, DraftTensor
+
+
+def freeze_tensor(tensor: DraftTensor) -> Tensor:
+    """The tensor as a file declares it: unknown dimensions 1 in `shape` and -1 in `shape_signature`."""
+    dims = tensor.dims or ()
+    shape = tuple(1 if n is None else n for n in dims)
+    signature = tuple(-1 if n is None else n for n in dims) if None in dims else None
+    return Tensor(tensor.name, tensor.type, shape, signature, tensor.dims is not None, data=tensor.data)
+
+
+def refusal_of(node: DraftNode) -> str | None:
+    """Why the interpreter refuses an operator with these operands, None if it takes it."""
+    if node.custom or node.op not in base.OPS or node.subgraphs:
+        return None
+    tensors = [t for t in node.inputs if t is not None] + node.outputs
+    index = {id(t): i for i, t in enumerate(tensors)}
+    inputs = tuple(ABSENT if t is None else index[id(t)] for t in node.inputs)
+    outputs = tuple(index[id(t)] for t in node.outputs)
+    bare = Node(0, node.op, inputs, outputs, node.attributes, node.version)
+    graph = Graph(0, "", tuple(map(freeze_tensor, tensors)), (bare,), (), ())
+    op = base.bind(bare, graph)
+    return base.refusal(op, op.ins)

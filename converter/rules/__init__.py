@@ -1,0 +1,6 @@
+"""The rules, by family. Importing this registers them in `lower.RULES`."""
+
+from . import activation, control, conv, elementwise, image, indexing, matmul, pool, reduction, shape, slicing, state
+
+__all__ = ["activation", "control", "conv", "elementwise", "image", "indexing", "matmul", "pool", "reduction", "shape",
+           "slicing", "state"]  # fmt: skip

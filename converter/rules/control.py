@@ -1,0 +1,90 @@
+"""Conditionals and loops: their functions become subgraphs.
+
+Constants and resources that a branch or a loop only reads do not travel through its operands; the subgraphs get their
+own. (A While passes everything that it captures, weights included, through all its operands.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...interpreter.graph import TensorType
+from ..draft import DraftGraph, DraftTensor
+from ..inline import Argument, Spec, inline
+from ..lower import Lowering, NotBuiltin, lowers
+from ..tfgraph import TfValue
+
+
+@lowers("If", "StatelessIf")
+def if_(op: Lowering) -> Sequence[DraftTensor]:
+    values = op.node.inputs[1:]
+    arguments = [_bound(value) for value in values]
+    branches = [_function(op, branch, arguments) for branch in ("then_branch", "else_branch")]
+    operands = [op.graph.tensor(v) for v, a in zip(values, arguments, strict=True) if isinstance(a, Spec)]
+    return op.emit_many("IF", [_condition(op), *operands], op.results(), then_subgraph_index=branches[0],
+                        else_subgraph_index=branches[1])  # fmt: skip
+
+
+def _condition(op: Lowering) -> DraftTensor:
+    """The condition as a boolean; TensorFlow takes any scalar number."""
+    condition = op.input(0)
+    if condition.type is TensorType.BOOL:
+        return condition
+    if condition.type is TensorType.STRING or condition.type.is_object or op.dims(0) != ():
+        raise NotBuiltin("its condition is no scalar number")
+    truth = op.tensor(TensorType.BOOL, (), "/truth")
+    return op.emit("NOT_EQUAL", condition, np.zeros((), condition.type.dtype), out=truth)
+
+
+def _bound(value: TfValue) -> Argument:
+    """What a function is called with: a resource, a constant, or whatever is there at run time."""
+    if value.resource is not None:
+        return value.resource
+    return value.const if value.const is not None else Spec(value.data_type, value.dims)
+
+
+def _function(op: Lowering, attribute: str, arguments: Sequence[Argument]) -> DraftGraph:
+    conversion = op.graph.conversion
+    body = conversion.library.body(op.attr(attribute))
+    return conversion.subgraph(body, arguments, _name(op, attribute))
+
+
+def _name(op: Lowering, attribute: str) -> str:
+    return f"{op.graph.draft.name}/{op.node.name}/{attribute.removesuffix('_branch')}"
+
+
+@lowers("While", "StatelessWhile")
+def while_(op: Lowering) -> Sequence[DraftTensor]:
+    conversion = op.graph.conversion
+    cond, body = (conversion.library.body(op.attr(name)) for name in ("cond", "body"))
+    arguments = _loop_arguments(op)
+    carried = [i for i, argument in enumerate(arguments) if isinstance(argument, Spec)]
+    test = conversion.subgraph(cond, arguments, _name(op, "cond"))
+    if test.outputs[0].type is not TensorType.BOOL:
+        raise NotBuiltin("its condition is no boolean")
+    turn = inline(body, arguments, conversion.library)
+    turn.outputs = [turn.outputs[i] for i in carried]
+    step = conversion.lower(turn, _name(op, "body"))
+    results = op.results()
+    operands = [op.input(i) for i in carried]
+    op.emit_many("WHILE", operands, [results[i] for i in carried], cond_subgraph_index=test, body_subgraph_index=step)
+    return [results[i] if i in carried else op.input(i) for i in range(len(results))]
+
+
+def _loop_arguments(op: Lowering) -> list[Argument]:
+    """Resources and constants for what no turn changes; for the rest, types and shapes that hold in every turn."""
+    library = op.graph.conversion.library
+    values = op.node.inputs
+    specs = [v.resource or Spec(v.data_type, o.dims) for v, o in zip(values, op.node.outputs, strict=True)]
+    turn = inline(library.body(op.attr("body")), specs, library)
+    inputs = iter(turn.inputs)
+    arguments: list[Argument] = []
+    for value, spec, output in zip(values, specs, turn.outputs, strict=True):
+        if not isinstance(spec, Spec):
+            arguments.append(spec)
+            continue
+        same = next(inputs) is output
+        arguments.append(value.const if same and value.const is not None else spec)
+    return arguments

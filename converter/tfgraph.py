@@ -1,0 +1,93 @@
+"""A TensorFlow graph as the converter works on it: flat, with shapes, types and constant values attached to tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..interpreter.graph import TensorType
+from .tfapi import TYPES, Dims, decode_attr
+
+Resource: TypeAlias = Any
+"""A `resources.Variable` or `resources.Table`; None where there is none."""
+
+
+@dataclass(eq=False, slots=True)
+class TfValue:
+    """One tensor. `data_type` is TensorFlow's DataType; `const` the value, where that is known."""
+
+    node: TfNode
+    index: int
+    data_type: int = 0
+    dims: Dims = None
+    const: np.ndarray | None = None
+
+    @property
+    def type(self) -> TensorType | None:
+        """Type in a .tflite file, None if that has no such type."""
+        return TYPES.get(self.data_type)
+
+    @property
+    def name(self) -> str:
+        return self.node.name if self.index == 0 else f"{self.node.name}:{self.index}"
+
+    @property
+    def resource(self) -> Resource:
+        """The variable or table that this handle stands for."""
+        return self.node.resource
+
+    @property
+    def rank(self) -> int | None:
+        return None if self.dims is None else len(self.dims)
+
+    @property
+    def static(self) -> tuple[int, ...] | None:
+        """The shape, if all of it is known."""
+        if self.dims is None or None in self.dims:
+            return None
+        return tuple(n for n in self.dims if n is not None)
+
+
+@dataclass(eq=False, slots=True)
+class TfNode:
+    """One operator. `name` is for people: it need not be unique."""
+
+    name: str
+    op: str
+    inputs: list[TfValue]
+    definition: Any = None  # NodeDef; None for arguments, constants and handles
+    resource: Resource = None
+    outputs: list[TfValue] = field(default_factory=list)
+
+    def output(self, index: int = 0) -> TfValue:
+        """An output; made when first asked for."""
+        while len(self.outputs) <= index:
+            self.outputs.append(TfValue(self, len(self.outputs)))
+        return self.outputs[index]
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        """An attribute as Python data (`tfapi.decode_attr`), `default` if the node has none of this name."""
+        if self.definition is None or name not in self.definition.attr:
+            return default
+        return decode_attr(self.definition.attr[name])
+
+
+@dataclass(eq=False, slots=True)
+class TfGraph:
+    """A function without calls: arguments, nodes in run order, results."""
+
+    inputs: list[TfValue] = field(default_factory=list)
+    nodes: list[TfNode] = field(default_factory=list)
+    outputs: list[TfValue] = field(default_factory=list)
+
+    def add(self, node: TfNode) -> TfNode:
+        self.nodes.append(node)
+        return node
+
+    def values(self) -> Iterator[TfValue]:
+        """All tensors, arguments included, in run order."""
+        for node in self.nodes:
+            yield from node.outputs

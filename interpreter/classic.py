@@ -1,0 +1,202 @@
+"""The interpreter, shaped like `tf.lite.Interpreter`: code written for that one runs with this one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from .details import numpy_class
+from .errors import InputError, ModelError
+from .format.model import load_model
+from .graph import ABSENT, Graph, Signature
+from .report import DelegationReport, delegation_report
+from .runner import SignatureRunner
+from .runtime.delegate import Delegate
+from .runtime.engine import Engine
+from .session import Session
+
+
+class OpResolverType(Enum):
+    """Which kernels the reference runtime would use. Accepted for compatibility; our kernels are the same for all."""
+
+    AUTO = 0
+    BUILTIN = 1
+    BUILTIN_REF = 2
+    BUILTIN_WITHOUT_DEFAULT_DELEGATES = 3
+
+
+class BaseInterpreter:
+    """Runs one model on an ordered list of delegates.
+
+    Signature runners may be called from any number of threads at once. The classic calls (`set_tensor`, `invoke`,
+    `get_tensor`) share one set of tensors and are for one thread at a time.
+    """
+
+    def __init__(
+        self,
+        model_path: str | os.PathLike[str] | None,
+        model_content: bytes | None,
+        delegates: Sequence[Delegate],
+        *,
+        keep_all: bool,
+        require: str | None,
+    ) -> None:
+        source = model_path or model_content
+        if not source:
+            raise ModelError("`model_path` or `model_content` must be specified.")
+        if model_path and model_content:
+            raise ModelError("Can't both provide `model_path` and `model_content`")
+        self.model = load_model(source)
+        self._engine = Engine(self.model, delegates, require=require)
+        self._keep_all = keep_all
+        self._session = Session(self._engine, self.model.graphs[0], keep_all=keep_all)
+        self._signatures = {s.key: s for s in self.model.signatures}
+        if require is not None:
+            self.delegation_report()  # plans every subgraph, and so refuses now what would not be delegated
+
+    def allocate_tensors(self) -> None:
+        """Plan the primary subgraph for the present input shapes. Raises UnsupportedError for a node nobody runs."""
+        self._session.allocate()
+
+    def invoke(self) -> None:
+        """Run the primary subgraph."""
+        self._session.invoke()
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        """Details of the primary subgraph's inputs; see `details.tensor_details`."""
+        return [self._session.details(i) for i in self._session.graph.inputs]
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        """Details of the primary subgraph's outputs."""
+        return [self._session.details(i) for i in self._session.graph.outputs]
+
+    def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
+        """Details of every tensor of a subgraph."""
+        graph = self._graph(subgraph_index)
+        session = self._session if subgraph_index == 0 else Session(self._engine, graph)
+        return [session.details(i) for i in range(len(graph.tensors))]
+
+    def set_tensor(self, tensor_index: int, value: Any) -> None:
+        """Copy `value` into an input tensor; its dtype and shape must be the tensor's."""
+        self._session.set(int(tensor_index), value)
+
+    def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> np.ndarray:
+        """A copy of an output, input or constant; of any tensor with `experimental_preserve_all_tensors`."""
+        if subgraph_index == 0:
+            return self._session.get(int(tensor_index))
+        return Session(self._engine, self._graph(subgraph_index)).get(int(tensor_index))
+
+    def tensor(self, tensor_index: int) -> Any:
+        """A function that returns a view of a tensor's buffer; do not hold what it returns across other calls."""
+        return self._session.view(int(tensor_index))
+
+    def resize_tensor_input(self, input_index: int, tensor_size: Sequence[int], strict: bool = False) -> None:
+        """Give an input another shape, before `allocate_tensors`. `strict` allows unknown dimensions only."""
+        self._session.resize(int(input_index), tensor_size, strict=strict)
+
+    def num_subgraphs(self) -> int:
+        """Number of subgraphs of the model."""
+        return len(self.model.graphs)
+
+    def reset_all_variables(self) -> None:
+        """Set variable tensors to zero. Resource variables keep their values, as in the reference."""
+        self._engine.state.reset_variable_tensors()
+
+    def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
+        """{key: {"inputs": [...], "outputs": [...]}}, keys and names sorted; {} for a model without signatures."""
+        return {
+            key: {"inputs": sorted(s.inputs), "outputs": sorted(s.outputs)}
+            for key, s in sorted(self._signatures.items())
+        }
+
+    def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
+        """The runner of a signature; the key may be left out if there is just one."""
+        return SignatureRunner(self._engine, self._signature(signature_key))
+
+    def run_signature(
+        self, inputs: Mapping[str, Any], outputs: Mapping[str, np.ndarray], signature_key: str | None = None
+    ) -> None:
+        """Run a signature and write its results, some or all, into the given arrays (the Java API's call).
+
+        Each output array must have the result's shape and dtype (object for strings). Raises InputError.
+        """
+        signature = self._signature(signature_key)
+        unknown = [name for name in outputs if name not in signature.outputs]
+        if unknown:
+            raise InputError(
+                f"Invalid Output name ({unknown[0]}) for SignatureDef",
+                where=f"signature {signature.key!r}",
+                hint=f"Known names: {', '.join(signature.outputs)}.",
+            )
+        results = SignatureRunner(self._engine, signature)(**inputs)
+        for name, target in outputs.items():
+            result = np.asarray(results[name])
+            if target.shape != result.shape or target.dtype != result.dtype:
+                raise InputError(
+                    f"output {name!r} is {result.dtype}{list(result.shape)}, the array to fill is "
+                    f"{target.dtype}{list(target.shape)}",
+                    where=f"signature {signature.key!r}",
+                )
+        for name, target in outputs.items():
+            target[...] = results[name]
+
+    def delegation_report(self) -> DelegationReport:
+        """Which delegate runs which node, per signature and subgraph, and why others refused."""
+        return delegation_report(self._engine)
+
+    @contextmanager
+    def trace(self) -> Iterator[list[tuple[int, int, str]]]:
+        """Record (subgraph, node, delegate) of each node that runs in the block, in the order in which they end."""
+        ran: list[tuple[int, int, str]] = []
+        before = self._engine.observer
+        self._engine.observer = lambda graph, node, delegate: ran.append((graph, node, delegate))
+        try:
+            yield ran
+        finally:
+            self._engine.observer = before
+
+    def _signature(self, key: str | None) -> Signature:
+        if key is None:
+            if len(self._signatures) != 1:
+                raise InputError(
+                    f"SignatureDef signature_key is None and model has {len(self._signatures)} Signatures. None is "
+                    "only allowed when the model has 1 SignatureDef",
+                    hint=f"Its signatures are {', '.join(self._signatures) or 'none'}.",
+                )
+            return next(iter(self._signatures.values()))
+        if key not in self._signatures:
+            raise InputError(
+                f'Invalid signature_key provided: "{key}".',
+                hint=f"The model's signatures are {', '.join(self._signatures) or 'none'}.",
+            )
+        return self._signatures[key]
+
+    def _graph(self, index: int) -> Graph:
+        if not 0 <= index < len(self.model.graphs):
+            raise InputError(
+                f"subgraph_index is out of range: {index} for the model, which has {len(self.model.graphs)} subgraphs."
+            )
+        return self.model.graphs[index]
+
+    def _get_ops_details(self) -> list[dict[str, Any]]:
+        graph = self._session.graph
+
+        def types(indices: Sequence[int]) -> list[Any]:
+            return [numpy_class(graph.tensors[i].type) for i in indices if i != ABSENT]
+
+        return [
+            {
+                "index": node.index,
+                "op_name": node.name,
+                "inputs": np.array(node.inputs, np.int32),
+                "outputs": np.array(node.outputs, np.int32),
+                "operand_types": types(node.inputs),
+                "result_types": types(node.outputs),
+            }
+            for node in graph.nodes
+        ]

@@ -1,0 +1,1 @@
+"""Bytes <-> graph: reads and writes .tflite files, trusting nothing that it reads."""

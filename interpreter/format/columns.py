@@ -1,0 +1,140 @@
+"""What a verified file holds, as columns: one row per table, one array per field."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LimitError, ModelError
+from .limits import ReadLimits
+from .schema import TABLES, Kind, Table
+from .view import U4, Positions, Ragged, View, spread
+
+INVALID = "The model is not a valid Flatbuffer buffer: "
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """All tables of one type, by position. Scalars are columns of values, all else columns of positions."""
+
+    table: Table
+    at: Positions
+    columns: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """A column; empty where the file has no such tables."""
+        found = self.columns.get(name)
+        return np.empty(0, np.int64) if found is None else found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Link:
+    """Where tables were referred to from: a field of a parent, and the element if that is a vector of tables."""
+
+    parent: str
+    name: str
+    owners: Positions  # parent tables, or vectors of tables
+    targets: Positions
+    elements: Positions | None = None
+
+
+class _ByTable(dict[str, Rows]):
+    """Rows by table type; none where the file has no such tables."""
+
+    def __missing__(self, name: str) -> Rows:
+        return Rows(TABLES[name], np.empty(0, np.int64))
+
+
+class Columns:
+    """The verified content of a file, by table type, field and row. Nothing here reads out of bounds."""
+
+    def __init__(self, view: View, limits: ReadLimits) -> None:
+        self.view = view
+        self.limits = limits
+        self.budget = view.size // 4 + 16  # elements that the file can refer to without referring to some twice
+        self.end = 0  # where the flatbuffer ends; data may follow
+        self.rows: dict[str, Rows] = _ByTable()
+        self.links: defaultdict[str, list[Link]] = defaultdict(list)
+
+    def where(self, table: str, row: int, name: str = "") -> str:
+        """Path of a row, such as ``subgraphs[3].operators[5]``, and of one of its fields."""
+        steps = [name] if name else []
+        position = int(self.rows[table].at[row])
+        while table != "Model":
+            link, i = next(
+                (link, int(i)) for link in self.links[table] for i in np.nonzero(link.targets == position)[0][:1]
+            )
+            steps.append(link.name if link.elements is None else f"{link.name}[{link.elements[i]}]")
+            position = int(link.owners[i])
+            table = link.parent
+            if link.elements is not None:
+                column = self.rows[table][link.name]
+                position = int(self.rows[table].at[np.argmax(column == position)])
+        return ".".join(reversed(steps))
+
+    def require(
+        self, ok: NDArray[np.bool_], table: str, name: str, what: str, rows: Iterable[int] | None = None
+    ) -> None:
+        """Raises ModelError for the first row that is not ok. `rows` are those that `ok` is about, all by default."""
+        if not ok.all():
+            first = int(np.argmin(ok))
+            row = first if rows is None else int(np.asarray(rows)[first])
+            raise ModelError(INVALID + what, where=self.where(table, row, name))
+
+    def index(self, table: str, at: Positions) -> NDArray[np.int64]:
+        """Rows of the tables at these positions, -1 where absent."""
+        return np.where(at > 0, np.searchsorted(self.rows[table].at, at), -1)
+
+    def child(self, table: str, name: str) -> NDArray[np.int64]:
+        """For each row, the row of the table that a field refers to, -1 where absent."""
+        return self.index(TABLES[table][name].type, self.rows[table][name])
+
+    def vector(self, table: str, name: str) -> Ragged:
+        """For each row, the values of a vector of scalars; for a vector of tables, the rows of these."""
+        kind = TABLES[table][name]
+        at = self.rows[table][name]
+        unique, which = np.unique(at, return_inverse=True)
+        lengths = self.view.lengths(unique)
+        starts = np.cumsum(lengths) - lengths
+        if kind.dtype.itemsize * int(lengths.sum()) > self.view.size:
+            raise ModelError(f"{INVALID}vectors overlap.", where=self.where(table, int(np.argmax(at > 0)), name))
+        elements = spread(unique + 4, lengths, kind.dtype.itemsize)
+        values = self.view.read(kind.dtype, elements)
+        if kind.kind is Kind.TABLES:
+            values = self.index(kind.type, elements + values)
+        return Ragged(values, starts[which], lengths[which])
+
+    def expand(self, vectors: Ragged, rows: NDArray[np.int64], what: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Values of the vectors of `rows`, one after another, and which of `rows` each belongs to."""
+        lengths = vectors.lengths[rows]
+        total = int(lengths.sum())
+        if total > self.budget:
+            raise LimitError(f"The model refers to {total} {what}, more than a file of its size can hold.")
+        return np.repeat(np.arange(len(rows)), lengths), vectors.values[spread(vectors.starts[rows], lengths)]
+
+    def texts(self, table: str, name: str) -> list[str]:
+        """For each row, a string field; "" where absent. Raises ModelError for bytes that are not UTF-8."""
+        at = self.rows[table][name]
+        unique, which = np.unique(at, return_inverse=True)
+        made = []
+        for start, length in zip((unique + 4).tolist(), self.view.lengths(unique).tolist(), strict=True):
+            try:
+                made.append(self.view.bytes(start, length).decode())
+            except UnicodeDecodeError:
+                row = int(np.argmax(at == start - 4))
+                raise ModelError(f"{INVALID}a string is not UTF-8.", where=self.where(table, row, name)) from None
+        return [made[i] for i in which.tolist()]
+
+
+def offsets(view: View, at: Positions) -> Positions:
+    """Where the offsets stored at these positions lead to."""
+    steps: Positions = view.read(U4, at).astype(np.int64)
+    return at + steps

@@ -1,0 +1,54 @@
+"""Options tables of builtin operators <-> attributes by field name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import GraphError
+from .columns import Columns
+from .schema import TABLES, Field, Kind
+
+Attributes = Mapping[str, Any]
+
+
+def read_options(columns: Columns, table: str) -> list[Attributes]:
+    """Attributes of each row of an options table; every field is there, absent ones with the schema's default."""
+    rows = columns.rows[table]
+    names = [field.name for field in TABLES[table].fields]
+    if not names:
+        return [MappingProxyType({})] * len(rows)
+    values = zip(*(_values(columns, table, field) for field in TABLES[table].fields), strict=True)
+    return [MappingProxyType(dict(zip(names, row, strict=True))) for row in values]
+
+
+def defaults(table: str) -> Attributes:
+    """What an options table that holds no field means."""
+    return MappingProxyType({field.name: default(field) for field in TABLES[table].fields})
+
+
+def default(field: Field) -> Any:
+    return b"" if field.type == "ubyte" and field.kind is Kind.SCALARS else field.default
+
+
+def complete(table: str, attributes: Attributes, where: str) -> Attributes:
+    """All fields of an options table: the given ones over the defaults. Raises GraphError for names it lacks."""
+    known = defaults(table)
+    unknown = sorted(set(attributes) - set(known))
+    if unknown:
+        raise GraphError(
+            f"{table} has no field {', '.join(unknown)}; it has {', '.join(known) or 'none'}.", where=where
+        )
+    return {**known, **attributes}
+
+
+def _values(columns: Columns, table: str, field: Field) -> list[Any]:
+    """One value for each row: a Python scalar, str, tuple, or bytes for a vector of bytes."""
+    if field.kind is Kind.STRING:
+        return columns.texts(table, field.name)
+    if field.kind is Kind.SCALARS:
+        vectors = columns.vector(table, field.name)
+        return vectors.blobs() if field.type == "ubyte" else vectors.tuples()
+    values: list[Any] = columns.rows[table][field.name].tolist()
+    return values

@@ -1,0 +1,83 @@
+"""Vectorised reads of a file: arrays of byte positions in, arrays of values out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Positions: TypeAlias = NDArray[np.int64]
+"""Byte positions in a file; 0 stands for "absent", as no table, string or vector starts there."""
+
+Piece = TypeVar("Piece")
+
+_U1, _U2, _U4 = np.dtype("u1"), np.dtype("<u2"), np.dtype("<u4")
+U2, U4, I4 = _U2, _U4, np.dtype("<i4")
+
+
+class View:
+    """The bytes of a file. Positions must be in bounds and multiples of the width read (4 for widths of 8)."""
+
+    def __init__(self, data: NDArray[np.uint8]) -> None:
+        self.data = data
+        self.size = int(data.size)
+        self._words = {dtype.itemsize: data[: self.size & -dtype.itemsize].view(dtype) for dtype in (_U1, _U2, _U4)}
+
+    def read(self, dtype: np.dtype[Any], at: Positions) -> NDArray[Any]:
+        """Scalars of `dtype` at positions `at`."""
+        if dtype.itemsize == 8:
+            halves = self._words[4][(at >> 2)[:, None] + np.arange(2)]
+            return np.asarray(halves.view(dtype)[:, 0])
+        values = self._words[dtype.itemsize][at >> (dtype.itemsize >> 1)]
+        return np.asarray(values != 0 if dtype.kind == "b" else values.view(dtype))
+
+    def lengths(self, at: Positions) -> Positions:
+        """Element counts of the vectors or strings at `at`; 0 where absent."""
+        return np.where(at > 0, self.read(_U4, at), 0).astype(np.int64)
+
+    def bytes(self, start: int, length: int) -> bytes:
+        return self.data[start : start + length].tobytes()
+
+
+def spread(starts: Positions, lengths: Positions, step: int = 1) -> Positions:
+    """starts[0], starts[0] + step, ... (lengths[0] of them), starts[1], ..."""
+    first = np.cumsum(lengths) - lengths
+    return np.repeat(starts - step * first, lengths) + step * np.arange(int(lengths.sum()), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ragged:
+    """A vector for each row. Rows that share a vector share its values."""
+
+    values: NDArray[Any]
+    starts: Positions
+    lengths: Positions
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        return self.values[self.starts[row] : self.starts[row] + self.lengths[row]]
+
+    def tuples(self) -> list[tuple[Any, ...]]:
+        """The vectors as tuples of Python scalars, shared ones made once."""
+        values = self.values.tolist()
+        return self._pieces(lambda start, end: tuple(values[start:end]))
+
+    def blobs(self) -> list[bytes]:
+        """Vectors of bytes as `bytes`, shared ones made once."""
+        values = self.values.tobytes()
+        return self._pieces(lambda start, end: values[start:end])
+
+    def _pieces(self, cut: Callable[[int, int], Piece]) -> list[Piece]:
+        made: dict[tuple[int, int], Piece] = {}
+        pieces = []
+        for key in zip(self.starts.tolist(), (self.starts + self.lengths).tolist(), strict=True):
+            piece = made.get(key)
+            if piece is None:
+                piece = made[key] = cut(*key)
+            pieces.append(piece)
+        return pieces

@@ -1,0 +1,210 @@
+"""Activation functions as operators of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import erf as exact_erf
+from math import inf, pi, sqrt
+from typing import Any
+
+import numpy as np
+
+from ..errors import KernelError
+from ..graph import Array, TensorSpec
+from .affine import affine, lacks_zero_offset, requantized
+from .base import DOUBLE, FLOAT, HALF, INT8, INT16, UINT8, op
+from .fixedpoint import (
+    quantize_multiplier,
+    round_half_away,
+    rounding_divide_by_pot,
+    saturate,
+)
+from .fused import clamp
+from .pointwise import Binary, RealUnary, Unary
+
+REAL = FLOAT | HALF | DOUBLE
+BYTE = INT8 | UINT8
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Clamp(Unary):
+    """Each element held between two bounds, `low` and `high`."""
+
+    low = 0.0
+    high = inf
+
+    def refuses(self, *inputs: TensorSpec) -> str | None:
+        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
+
+    def run(self, xp: Any, input: Array) -> Array:
+        return clamp(xp, input, self.low, None if self.high == inf else self.high)
+
+    def stored(self, xp: Any, x: Array) -> Array:
+        (scale, zero_point), output = affine(self.operand), affine(self.outs[0])
+        result = requantized(xp, x - zero_point, scale / output.scale, self.outs[0])
+        info = np.iinfo(result.dtype)
+        steps = (round_half_away(np, np.float32(bound) / output.scale) for bound in (self.low, self.high))
+        low, high = (min(max(step + output.zero_point, info.min), info.max) for step in steps)
+        return xp.clip(result, int(low), int(high))
+
+
+@op("RELU", REAL, quantized=(BYTE | INT16,), versions=3)
+class Relu(Clamp):
+    """max(x, 0)."""
+
+
+@op("RELU6", REAL, quantized=(BYTE | INT16,), versions=3)
+class Relu6(Clamp):
+    """min(max(x, 0), 6)."""
+
+    high = 6.0
+
+
+@op("RELU_N1_TO_1", REAL, quantized=(BYTE,))
+class ReluN1To1(Clamp):
+    """min(max(x, -1), 1)."""
+
+    low, high = -1.0, 1.0
+
+
+@op("RELU_0_TO_1", REAL, quantized=(BYTE,))
+class Relu0To1(Clamp):
+    """min(max(x, 0), 1)."""
+
+    high = 1.0
+
+
+@op("LEAKY_RELU", REAL, quantized=(BYTE | INT16,), versions=2)
+class LeakyRelu(Unary):
+    """x where x > 0, alpha * x elsewhere."""
+
+    alpha: float = 0.0
+
+    def refuses(self, *inputs: TensorSpec) -> str | None:
+        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
+
+    def run(self, xp: Any, input: Array) -> Array:
+        scaled = input * input.dtype.type(self.alpha)
+        return xp.maximum(input, scaled) if 0 < self.alpha <= 1 else xp.where(input > 0, input, scaled)
+
+    def stored(self, xp: Any, x: Array) -> Array:
+        (scale, zero_point), out_scale = affine(self.operand), affine(self.outs[0]).scale
+        x = x - zero_point
+        positive = requantized(xp, x, scale / out_scale, self.outs[0])
+        negative = requantized(xp, x, scale * np.float32(self.alpha) / out_scale, self.outs[0])
+        return xp.where(x >= 0, positive, negative)
+
+
+@op("PRELU", REAL, quantized=(BYTE,))
+class Prelu(Binary):
+    """x where x >= 0, alpha * x elsewhere, with an alpha that broadcasts to x."""
+
+    def infer(self, *inputs: TensorSpec) -> TensorSpec:
+        result = super().infer(*inputs)
+        if result.shape != inputs[0].shape:
+            raise KernelError(f"PRELU has an alpha of shape {inputs[1]!r} for {inputs[0]!r}, which it would stretch.")
+        return result
+
+    def run(self, xp: Any, input: Array, alpha: Array) -> Array:
+        return xp.where(input >= 0, input, input * alpha)
+
+    def run_quantized(self, xp: Any, input: Array, alpha: Array) -> Array:
+        first, second, out = affine(self.ins[0]), affine(self.ins[1]), self.outs[0]
+        x = input.astype(np.int32) - first.zero_point
+        positive = requantized(xp, x, first.scale / affine(out).scale, out)
+        product = x * (alpha.astype(np.int32) - second.zero_point)
+        negative = requantized(xp, product, first.scale * second.scale / affine(out).scale, out)
+        return xp.where(x >= 0, positive, negative)
+
+
+@op("ELU", REAL, quantized=(INT8,))
+class Elu(RealUnary):
+    """x where x >= 0, exp(x) - 1 elsewhere."""
+
+    def run(self, xp: Any, input: Array) -> Array:
+        return xp.where(input < 0, xp.expm1(input), input)
+
+    def real(self, x: np.ndarray) -> np.ndarray:
+        return np.where(x < 0, np.expm1(x), x)
+
+
+@op("GELU", REAL, quantized=(BYTE,), versions=3)
+class Gelu(RealUnary):
+    """x times the probability that a normal variable is less than x (Hendrycks and Gimpel, 2016)."""
+
+    approximate: bool = False
+
+    def run(self, xp: Any, input: Array) -> Array:
+        if self.approximate:
+            curve = xp.tanh(sqrt(2 / pi) * (input + 0.044715 * (input * input * input)))
+        else:
+            curve = erf(xp, input * sqrt(0.5))
+        return 0.5 * input * (1 + curve)
+
+    def real(self, x: np.ndarray) -> np.ndarray:
+        if self.approximate:
+            return self.run(np, x)
+        return 0.5 * x * (1 + np.array([exact_erf(value * sqrt(0.5)) for value in x]))
+
+
+_ERF_TOP = (1.9869484e-08, -1.9565928e-06, 1.4217208e-04, 3.7192095e-03, 5.0631296e-02, 2.0036575e-01, 1.1283791e00)
+_ERF_BOTTOM = (9.5997512e-04, 1.4390081e-02, 1.1518024e-01, 5.1090115e-01, 1.0)
+_ERF_END = 3.925  # from here on erf is 1 in float32
+
+
+def erf(xp: Any, x: Array) -> Array:
+    """The error function to 5e-7: x times a quotient of polynomials in x**2, fitted to [0, 3.925] by least squares."""
+    x = clamp(xp, x, -_ERF_END, _ERF_END)
+    square = x * x
+    return x * _polynomial(square, _ERF_TOP) / _polynomial(square, _ERF_BOTTOM)
+
+
+def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
+    result = x * coefficients[0]
+    for coefficient in coefficients[1:-1]:
+        result += coefficient
+        result *= x
+    result += coefficients[-1]
+    return result
+
+
+@op("HARD_SWISH", REAL, quantized=(BYTE,))
+class HardSwish(Unary):
+    """x * min(max(x + 3, 0), 6) / 6."""
+
+    def refuses(self, *inputs: TensorSpec) -> str | None:
+        if (refused := super().refuses(*inputs)) or not self.is_quantized:
+            return refused
+        scale, out_scale = affine(self.operand).scale, affine(self.outs[0]).scale
+        return None if scale < 128 * out_scale else f"operator HARD_SWISH can't bring scale {scale} to {out_scale}."
+
+    def run(self, xp: Any, input: Array) -> Array:
+        return input * clamp(xp, input + 3, 0, 6) / 6
+
+    def stored(self, xp: Any, x: Array) -> Array:
+        (scale, zero_point), output = affine(self.operand), affine(self.outs[0])
+        fine = scale * np.float32(1 / 128)
+        mantissa, shift = quantize_multiplier(float(fine / output.scale))
+        gate_mantissa, gate_shift = quantize_multiplier(float(fine / np.float32(3 / 32768)))
+        fine_x = (x - zero_point) << 7
+        gate = _int16(fine_x << max(gate_shift - 1, 0))
+        gate = _high_product(gate, _halved(gate_mantissa))
+        gate = _int16(gate << 1) if gate_shift > 0 else rounding_divide_by_pot(np, gate, max(-gate_shift, 0))
+        gate = (gate + (1 << 15)) >> 1
+        product = gate * _high_product(fine_x, _halved(mantissa))
+        truncated = xp.sign(product) * (xp.abs(product) >> 15)
+        return saturate(xp, rounding_divide_by_pot(np, truncated, -shift) + output.zero_point, self.outs[0].dtype)
+
+
+def _int16(x: np.ndarray) -> np.ndarray:
+    return np.clip(x, -(2**15), 2**15 - 1)
+
+
+def _halved(mantissa: int) -> int:
+    """A 15-bit mantissa for a 31-bit one (reference: DownScaleInt32ToInt16Multiplier)."""
+    return min((mantissa + (1 << 15)) >> 16, 2**15 - 1)
+
+
+def _high_product(a: np.ndarray, b: int) -> np.ndarray:
+    """a * b / 2**15 for int16 numbers, rounded, halves up (reference: SaturatingRoundingDoublingHighMul, int16)."""
+    return _int16((a * b + (1 << 14)) >> 15)

@@ -1,0 +1,262 @@
+"""Arithmetic on two operands that broadcast, and sums of many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from ..errors import KernelError
+from ..graph import Array, TensorSpec, TensorType
+from .affine import affine, lacks_zero_offset, log2_of
+from .base import COMPLEX, DOUBLE, FLOAT, HALF, INT8, INT16, INT32, INTEGER, NUMBER, UINT8, Activation, op
+from .fixedpoint import (
+    activation_range,
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+    rounding_divide_by_pot,
+    saturating_rounding_doubling_high_mul,
+)
+from .fused import activate
+from .gemmlowp import bit_length, divide_by_power, reciprocal
+from .host import host, known, shape_of
+from .pointwise import Binary, Elementwise, binary
+
+QUANTIZED = INT8 | UINT8 | INT16
+
+binary("MAXIMUM", NUMBER, lambda xp, a, b: xp.maximum(a, b), "The greater of both elements.", versions=4)
+binary("MINIMUM", NUMBER, lambda xp, a, b: xp.minimum(a, b), "The lesser of both elements.", versions=4)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class QuantizedBinary(Binary):
+    """A binary op with one meaning on numbers and another on quantised integers."""
+
+    def exact(self, xp: Any, a: Array, b: Array) -> Array:
+        """The result on numbers, before the activation."""
+        raise NotImplementedError(type(self).__name__)
+
+    def rescaled(self, xp: Any, a: Array, b: Array) -> Array:
+        """The result on quantised operands less their zero points, int32, on the scale of the result."""
+        raise NotImplementedError(type(self).__name__)
+
+    @property
+    def activation(self) -> Activation:
+        """What is applied to the result."""
+        return Activation.NONE
+
+    def run(self, xp: Any, input1: Array, input2: Array) -> Array:
+        return activate(xp, self.exact(xp, input1, input2), self.activation)
+
+    def run_quantized(self, xp: Any, input1: Array, input2: Array) -> Array:
+        a, b = (x.astype(np.int32) - affine(s).zero_point for x, s in zip((input1, input2), self.ins, strict=True))
+        result = self.rescaled(xp, a, b) + affine(self.outs[0]).zero_point
+        return xp.clip(result, *activation_range(self.activation, self.outs[0])).astype(input1.dtype)
+
+    @property
+    def scales(self) -> tuple[np.float32, np.float32, np.float32]:
+        """Scales of both operands and of the result."""
+        first, second, result = (affine(spec).scale for spec in (*self.ins, self.outs[0]))
+        return first, second, result
+
+    def aligned(self, xp: Any, a: Array, b: Array, headroom: int) -> tuple[Array, Array, float]:
+        """Both operands times 2**headroom on twice the greater scale, and that scale."""
+        first, second, _ = self.scales
+        common = 2.0 * float(max(first, second))
+        a, b = (
+            multiply_by_quantized_multiplier(xp, x * (1 << headroom), *quantize_multiplier(float(scale) / common))
+            for x, scale in ((a, first), (b, second))
+        )
+        return a, b, common
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Arithmetic(QuantizedBinary):
+    """A binary op with a fused activation."""
+
+    fused_activation_function: Activation = Activation.NONE
+
+    @property
+    def activation(self) -> Activation:
+        return self.fused_activation_function
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Additive(Arithmetic):
+    """ADD and SUB, which differ in a sign."""
+
+    pot_scale_int16: bool = True
+
+    def rescaled(self, xp: Any, a: Array, b: Array) -> Array:
+        int16 = self.outs[0].type is TensorType.INT16
+        powers = [log2_of(float(scale)) for scale in self.scales]
+        if int16 and self.pot_scale_int16 and None not in powers:
+            return self.exact(xp, *self._shifted(xp, a, b, *(power for power in powers if power is not None)))
+        headroom = 15 if int16 else 20
+        a, b, common = self.aligned(xp, a, b, headroom)
+        factor = common / (2.0**headroom * float(self.scales[2]))
+        return multiply_by_quantized_multiplier(xp, self.exact(xp, a, b), *quantize_multiplier(factor))
+
+    def _shifted(self, xp: Any, a: Array, b: Array, first: int, second: int, result: int) -> tuple[Array, Array]:
+        """Both operands on the scale 2**result, where at least one has that scale (reference: Add16, Sub16)."""
+        if max(first, second) != result:
+            raise KernelError(
+                f"{self.name} of int16 with powers of two as scales needs one operand on the scale of the result and the "
+                f"other on that or a lesser one, got 2**{first} and 2**{second} for 2**{result}."
+            )
+        return rounding_divide_by_pot(xp, a, result - first), rounding_divide_by_pot(xp, b, result - second)
+
+
+@op("ADD", NUMBER, quantized=(QUANTIZED,), versions=6)
+class Add(Additive):
+    """The sum of both elements."""
+
+    def refuses(self, *inputs: TensorSpec) -> str | None:
+        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
+
+    def exact(self, xp: Any, a: Array, b: Array) -> Array:
+        return a + b
+
+
+@op("SUB", NUMBER, quantized=(QUANTIZED,), versions=5)
+class Sub(Additive):
+    """The difference of both elements."""
+
+    def exact(self, xp: Any, a: Array, b: Array) -> Array:
+        return a - b
+
+
+@op("MUL", NUMBER | COMPLEX, quantized=(QUANTIZED,), versions=8)
+class Mul(Arithmetic):
+    """The product of both elements."""
+
+    def refuses(self, *inputs: TensorSpec) -> str | None:
+        if inputs[0].type in COMPLEX and self.fused_activation_function is not Activation.NONE:
+            return "operator MUL is not supported with an activation on complex numbers."
+        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
+
+    def exact(self, xp: Any, a: Array, b: Array) -> Array:
+        return a * b
+
+    def rescaled(self, xp: Any, a: Array, b: Array) -> Array:
+        first, second, result = self.scales
+        return multiply_by_quantized_multiplier(xp, a * b, *quantize_multiplier(float(first * second / result)))
+
+
+@op("DIV", NUMBER, quantized=(QUANTIZED,), versions=2)
+class Div(Arithmetic):
+    """The quotient of both elements; that of integers is truncated."""
+
+    def exact(self, xp: Any, a: Array, b: Array) -> Array:
+        if a.dtype.kind not in "iu":
+            return a / b
+        require_divisors(xp, self.ins[1], b, 0)
+        quotient = a // b
+        return quotient + ((quotient < 0) & (quotient * b != a))
+
+    def run_quantized(self, xp: Any, input1: Array, input2: Array) -> Array:
+        require_divisors(xp, self.ins[1], input2, affine(self.ins[1]).zero_point)
+        return super().run_quantized(xp, input1, input2)
+
+    def rescaled(self, xp: Any, a: Array, b: Array) -> Array:
+        first, second, result = self.scales
+        mantissa, shift = quantize_multiplier(float(first / (second * result)))
+        a, b = xp.where(b < 0, -a, a), xp.abs(b)
+        inverse, places = reciprocal(xp, b, 31)
+        headroom = 31 - bit_length(xp, xp.where(a < 0, ~a, a))
+        quotient = saturating_rounding_doubling_high_mul(xp, a << headroom, inverse)
+        return divide_by_power(
+            xp, saturating_rounding_doubling_high_mul(xp, quotient, mantissa), places + headroom - shift
+        )
+
+
+@op("SQUARED_DIFFERENCE", NUMBER, quantized=(INT8,), versions=2)
+class SquaredDifference(QuantizedBinary):
+    """The square of the difference of both elements."""
+
+    def exact(self, xp: Any, a: Array, b: Array) -> Array:
+        difference = a - b
+        return difference * difference
+
+    def rescaled(self, xp: Any, a: Array, b: Array) -> Array:
+        a, b, common = self.aligned(xp, a, b, _SQUARE_HEADROOM)
+        factor = common * common / (4.0**_SQUARE_HEADROOM * float(self.scales[2]))
+        return multiply_by_quantized_multiplier(xp, self.exact(xp, a, b), *quantize_multiplier(factor))
+
+
+_SQUARE_HEADROOM = 7
+
+
+@op("POW", FLOAT | HALF | DOUBLE | INT32)
+class Pow(Binary):
+    """The first element to the power of the second, which must not be negative for integers."""
+
+    def run(self, xp: Any, input1: Array, input2: Array) -> Array:
+        if input1.dtype.kind == "i":
+            _refuse_any(xp, self.ins[1], input2, lambda b: b < 0, "POW does not support negative value for int32.")
+        exponent = self.ins[1]
+        constant = exponent is not None and exponent.value is not None and exponent.size == 1 and exponent.rank == 0
+        quick = _QUICK_POWERS.get(float(exponent.value)) if constant and exponent is not None else None
+        return quick(xp, input1) if quick else xp.power(input1, input2)
+
+
+_QUICK_POWERS = {
+    2.0: lambda xp, x: x * x,
+    3.0: lambda xp, x: x * x * x,
+    0.5: lambda xp, x: xp.sqrt(x),
+}
+
+
+@op("FLOOR_DIV", FLOAT | INTEGER, versions=3)
+class FloorDiv(Binary):
+    """The greatest integer that is no greater than the quotient of both elements."""
+
+    def run(self, xp: Any, input1: Array, input2: Array) -> Array:
+        require_divisors(xp, self.ins[1], input2, 0)
+        if input1.dtype.kind in "iu":
+            return input1 // input2
+        return xp.floor(input1.astype(np.float64) / input2).astype(
+            input1.dtype
+        )  # a float32 quotient rounds to the next
+
+
+@op("FLOOR_MOD", FLOAT | INTEGER, versions=2)
+class FloorMod(Binary):
+    """The remainder of the division of both elements, with the sign of the second."""
+
+    def run(self, xp: Any, input1: Array, input2: Array) -> Array:
+        if input1.dtype.kind in "iu":
+            require_divisors(xp, self.ins[1], input2, 0)
+            return xp.remainder(input1, input2)
+        remainder = xp.fmod(input1, input2)
+        return xp.where((remainder != 0) & ((input2 < 0) != (remainder < 0)), remainder + input2, remainder)
+
+
+@op("ADD_N", NUMBER)
+class AddN(Elementwise):
+    """The sum of any number of operands of one shape."""
+
+    def infer(self, *inputs: TensorSpec) -> TensorSpec:
+        shapes = sorted({shape_of(spec) for spec in inputs})
+        if len(shapes) > 1:
+            raise KernelError(f"ADD_N takes operands of one shape, got {list(shapes[0])} and {list(shapes[1])}.")
+        return TensorSpec(inputs[0].type, shapes[0])
+
+    def run(self, xp: Any, input: Array, *inputs: Array) -> Array:
+        return reduce(xp.add, inputs, input)
+
+
+def require_divisors(xp: Any, spec: TensorSpec | None, divisor: Array, zero: int) -> None:
+    """Raise KernelError if some divisor is zero, which is stored as `zero`."""
+    _refuse_any(xp, spec, divisor, lambda b: b == zero, "Division by 0.")
+
+
+def _refuse_any(xp: Any, spec: TensorSpec | None, x: Array, wrong: Callable[[Array], Array], message: str) -> None:
+    """Raise KernelError(`message`) if some element is wrong; constants are looked at on the host."""
+    constant = spec is not None and spec.value is not None
+    module, values = (np, known(spec, x)) if constant else (xp, x)
+    if host(module.any(wrong(values))):
+        raise KernelError(message)

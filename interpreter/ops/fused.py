@@ -1,0 +1,36 @@
+"""The activation that an operator applies to its own result (schema: ActivationFunctionType)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..graph import Array
+from .base import Activation
+
+_BOUNDS: dict[Activation, tuple[float, float | None]] = {
+    Activation.RELU: (0.0, None),
+    Activation.RELU_N1_TO_1: (-1.0, 1.0),
+    Activation.RELU6: (0.0, 6.0),
+}
+
+
+def activate(xp: Any, x: Array, activation: Activation) -> Array:
+    """`activation` of each element of `x`, in the dtype of `x`; `x` itself for NONE.
+
+    The quantised counterpart is `fixedpoint.activation_range`.
+    """
+    if activation in _BOUNDS:
+        return clamp(xp, x, *_BOUNDS[activation])
+    if activation is Activation.TANH:
+        return xp.tanh(x)
+    if activation is Activation.SIGN_BIT:
+        return xp.signbit(x).astype(x.dtype)
+    return x
+
+
+def clamp(xp: Any, x: Array, low: float | None, high: float | None) -> Array:
+    """`x` held between two bounds of which either may be None; NaN stays NaN."""
+    kind = x.dtype.type
+    if low is not None:
+        x = xp.maximum(x, kind(low))
+    return x if high is None else xp.minimum(x, kind(high))

@@ -1,0 +1,126 @@
+"""What elementwise operators share: operands of one type, broadcasting, and one-line definitions.
+
+unary("SQRT", FLOAT, lambda xp, x: xp.sqrt(x), "The square root of each element.", versions=2)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..graph import Array, TensorSpec
+from .affine import lacks_affine, lacks_zero_offset
+from .base import Op, TypeSet, op
+from .broadcast import broadcast_shapes
+from .lookup import Resident, bytes_of, int16_table, interpolate, stored_function
+
+Body = Callable[..., Array]
+"""Called as body(xp, *inputs)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Led(Op):
+    """An op whose first operand decides whether the quantised meaning applies."""
+
+    @cached_property
+    def is_quantized(self) -> bool:
+        first = self.ins[0]
+        return bool(self.quantized and first and first.quantization and first.type in self.quantized[0])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Elementwise(Led):
+    """An op whose operands have one type and broadcast against each other; the result has that type."""
+
+    def infer(self, *inputs: TensorSpec) -> TensorSpec:
+        return TensorSpec(inputs[0].type, broadcast_shapes(*inputs))
+
+    def refuses(self, *inputs: TensorSpec) -> str | None:
+        kinds = {spec.type for spec in inputs}
+        if len(kinds) > 1:
+            names = " and ".join(kind.name.lower() for kind in sorted(kinds))
+            return f"operator {self.name} needs operands of one type, got {names}."
+        return lacks_affine(self) if self.is_quantized else None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Unary(Elementwise):
+    """An op on the elements of one operand. 8-bit quantised values go through a table of their 256 results."""
+
+    def run(self, xp: Any, input: Array) -> Array:
+        raise NotImplementedError(type(self).__name__)
+
+    def run_quantized(self, xp: Any, input: Array) -> Array:
+        if input.dtype.itemsize > 1:
+            return self.stored(xp, input.astype(np.int32))
+        return xp.take(self._table.on(xp), input.view(np.uint8))
+
+    def stored(self, xp: Any, x: Array) -> Array:
+        """Stored results for stored values `x`, given as int32; for 8-bit types `xp` is NumPy."""
+        raise NotImplementedError(type(self).__name__)
+
+    @property
+    def operand(self) -> TensorSpec:
+        """Declared spec of the operand."""
+        assert self.ins[0] is not None
+        return self.ins[0]
+
+    @cached_property
+    def _table(self) -> Resident:
+        return Resident(self.stored(np, bytes_of(self.operand.dtype)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RealUnary(Unary):
+    """A real function that on quantised integers is a table: of all results (8-bit) or interpolated (int16)."""
+
+    def refuses(self, *inputs: TensorSpec) -> str | None:
+        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
+
+    def real(self, x: np.ndarray) -> np.ndarray:
+        """The function on float64, for the tables."""
+        raise NotImplementedError(type(self).__name__)
+
+    def stored(self, xp: Any, x: Array) -> Array:
+        if self.operand.dtype.itemsize > 1:
+            return interpolate(xp, x, self._samples.on(xp))
+        return stored_function(self.real, x, self.operand, self.outs[0])
+
+    @cached_property
+    def _samples(self) -> Resident:
+        return Resident(int16_table(self.real, self.operand, self.outs[0]))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Binary(Elementwise):
+    """An op on pairs of elements of two operands."""
+
+    def run(self, xp: Any, input1: Array, input2: Array) -> Array:
+        raise NotImplementedError(type(self).__name__)
+
+
+def unary(name: str, types: TypeSet, body: Body, meaning: str, *, versions: int = 1) -> None:
+    """Register an op on the elements of one operand; `body(xp, x)` keeps dtype and shape."""
+
+    def run(self: Op, xp: Any, input: Array) -> Array:
+        return body(xp, input)
+
+    _register(Unary, name, types, run, meaning, versions)
+
+
+def binary(name: str, types: TypeSet, body: Body, meaning: str, *, versions: int = 1) -> None:
+    """Register an op on pairs of elements of two operands of one type; `body(xp, a, b)` broadcasts and keeps dtype."""
+
+    def run(self: Op, xp: Any, input1: Array, input2: Array) -> Array:
+        return body(xp, input1, input2)
+
+    _register(Binary, name, types, run, meaning, versions)
+
+
+def _register(base: type[Op], name: str, types: TypeSet, run: Body, meaning: str, versions: int) -> None:
+    cls = type(name.title().replace("_", ""), (base,), {"__doc__": meaning, "run": run})
+    op(name, types, versions=versions)(cls)

@@ -1,0 +1,91 @@
+"""Pooling over windows of [n, h, w, c]: AVERAGE_POOL_2D, MAX_POOL_2D, L2_POOL_2D."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from ..graph import Array, TensorSpec
+from .base import FLOAT, INT8, INT16, UINT8, Activation, Op, Padding, op
+from .fixedpoint import activation_range
+from .fused import activate
+from .windows import Axes, expect_rank, output_shape, pad, plan, taps
+
+_STORED = (INT8 | UINT8 | INT16,)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Pool(Op):
+    """What the pools share (reference: pooling.cc)."""
+
+    padding: Padding = Padding.SAME
+    stride_w: int = 1
+    stride_h: int = 1
+    filter_width: int = 1
+    filter_height: int = 1
+    fused_activation_function: Activation = Activation.NONE
+
+    def axes(self, shape: tuple[int, ...]) -> Axes:
+        """Geometry for an input of this shape."""
+        window, strides = (self.filter_height, self.filter_width), (self.stride_h, self.stride_w)
+        return plan(self.name, shape[1:3], window, strides, self.padding)
+
+    def infer(self, input: TensorSpec) -> TensorSpec:
+        shape = expect_rank(self.name, "input", input, 4)
+        return TensorSpec(input.type, output_shape(shape[0], self.axes(shape), shape[3]))
+
+    def total(self, xp: Any, x: Array) -> Array:
+        """Sum over each window."""
+        axes = self.axes(x.shape)
+        padded = pad(xp, x, axes)
+        return reduce(xp.add, (padded[window] for _, window in taps(axes)))
+
+    def count(self, xp: Any, x: Array, dtype: Any) -> Array:
+        """How many input elements each window has, [h, w, 1]."""
+        rows, columns = (axis.counts() for axis in self.axes(x.shape))
+        return xp.asarray(np.multiply.outer(rows, columns)[..., None].astype(dtype))
+
+    def stored(self, xp: Any, steps: Array) -> Array:
+        """A quantised result, which has the scale of the input."""
+        return xp.clip(steps, *activation_range(self.fused_activation_function, self.outs[0])).astype(self.outs[0].dtype)
+
+
+@op("AVERAGE_POOL_2D", FLOAT, quantized=_STORED, versions=3)
+class AveragePool2D(_Pool):
+    """Mean of the elements of each window that lie inside the input."""
+
+    def run(self, xp: Any, input: Array) -> Array:
+        mean = self.total(xp, input) / self.count(xp, input, input.dtype)
+        return activate(xp, mean, self.fused_activation_function)
+
+    def run_quantized(self, xp: Any, input: Array) -> Array:
+        total, count = self.total(xp, input.astype(np.int32)), self.count(xp, input, np.int32)
+        return self.stored(xp, xp.sign(total) * ((xp.abs(total) + count // 2) // count))
+
+
+@op("MAX_POOL_2D", FLOAT, quantized=_STORED, versions=3)
+class MaxPool2D(_Pool):
+    """Greatest element of each window; NaN never wins, and -inf gives the least finite number."""
+
+    def _greatest(self, xp: Any, x: Array, least: Any) -> Array:
+        axes = self.axes(x.shape)
+        padded = pad(xp, x, axes, least)
+        return reduce(xp.fmax, (padded[window] for _, window in taps(axes)), xp.full((), least, x.dtype))
+
+    def run(self, xp: Any, input: Array) -> Array:
+        return activate(xp, self._greatest(xp, input, np.finfo(input.dtype).min), self.fused_activation_function)
+
+    def run_quantized(self, xp: Any, input: Array) -> Array:
+        return self.stored(xp, self._greatest(xp, input, np.iinfo(input.dtype).min))
+
+
+@op("L2_POOL_2D", FLOAT)
+class L2Pool2D(_Pool):
+    """Root of the mean square of each window."""
+
+    def run(self, xp: Any, input: Array) -> Array:
+        mean = self.total(xp, input * input) / self.count(xp, input, input.dtype)
+        return activate(xp, xp.sqrt(mean), self.fused_activation_function)

@@ -1,0 +1,91 @@
+"""LOGISTIC and TANH, which share one table where they work on int16."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph import Array, TensorSpec
+from .affine import affine, log2_of
+from .base import DOUBLE, FLOAT, HALF, INT8, INT16, UINT8, op
+from .lookup import Resident
+from .pointwise import RealUnary
+
+REAL = FLOAT | HALF | DOUBLE
+QUANTIZED = INT8 | UINT8 | INT16
+
+_ENTRIES = 255
+_TABLE = Resident(
+    np.minimum(np.rint(2.0**16 / (1 + np.exp(-np.arange(_ENTRIES + 1) / 24))), 2**16 - 1).astype(np.int32)
+)
+"""The logistic function of n / 24, times 2**16."""
+
+
+@op("LOGISTIC", REAL, quantized=(QUANTIZED,), versions=3)
+class Logistic(RealUnary):
+    """1 / (1 + exp(-x))."""
+
+    def refuses(self, *inputs: TensorSpec) -> str | None:
+        if (refused := super().refuses(*inputs)) or not self.is_quantized:
+            return refused
+        scale, wanted = affine(self.outs[0]).scale, 2.0 ** (-8 if self.operand.dtype.itemsize == 1 else -15)
+        return None if scale == wanted else f"operator LOGISTIC needs a result of scale {wanted}, got {scale}."
+
+    def run(self, xp: Any, input: Array) -> Array:
+        return 1 / (1 + xp.exp(-input))
+
+    def real(self, x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-x))
+
+    def stored(self, xp: Any, x: Array) -> Array:
+        if self.operand.dtype.itemsize == 1:
+            return super().stored(xp, x)
+        steps = _table_steps(xp, x, affine(self.operand).scale, exact=(0,))
+        curve = _interpolated(xp, abs(steps), 9, saturated=0x7FFF << 10)
+        return (xp.where(steps >= 0, curve + (1 << 9), (1 << 25) - curve + (1 << 9) - 1) >> 10).astype(np.int16)
+
+
+@op("TANH", REAL, quantized=(QUANTIZED,), versions=3)
+class Tanh(RealUnary):
+    """The hyperbolic tangent."""
+
+    def refuses(self, *inputs: TensorSpec) -> str | None:
+        if (refused := super().refuses(*inputs)) or not self.is_quantized or self.operand.dtype.itemsize == 1:
+            return refused
+        scale = affine(self.outs[0]).scale
+        return None if log2_of(float(scale)) == -15 else f"operator TANH needs a result of scale 2**-15, got {scale}."
+
+    def run(self, xp: Any, input: Array) -> Array:
+        return xp.tanh(input)
+
+    def real(self, x: np.ndarray) -> np.ndarray:
+        return np.tanh(x)
+
+    def stored(self, xp: Any, x: Array) -> Array:
+        if self.operand.dtype.itemsize == 1:
+            return super().stored(xp, x)
+        steps = _table_steps(xp, x, affine(self.operand).scale, exact=(0, 1))
+        curve = _interpolated(xp, abs(steps), 8, saturated=0xFFFF << 8) - (1 << 23)
+        return (xp.where(steps >= 0, curve + (1 << 7), (1 << 7) - 1 - curve) >> 8).astype(np.int16)
+
+
+def _table_steps(xp: Any, x: Array, scale: np.float32, exact: tuple[int, ...]) -> Array:
+    """int32: x in steps of 1 / (3 * 2**12), by a shift if the scale is 2**(n - 12) with n in `exact`."""
+    power = log2_of(float(scale))
+    if power is not None and power + 12 in exact:
+        return x * (3 << (power + 12))
+    factor, places = float(scale) * 4096 * 3, 0
+    while factor <= 32767 / 2 and places <= 30:
+        factor, places = factor * 2, places + 1
+    return (x * int(factor) + ((1 << places) >> 1)) >> places
+
+
+def _interpolated(xp: Any, steps: Array, places: int, saturated: int) -> Array:
+    """int32: the logistic function times 2**(16 + places); `places` bits of `steps` lie between two entries."""
+    table = _TABLE.on(xp)
+    index = steps >> places
+    inside = xp.minimum(index, _ENTRIES - 1)
+    start = xp.take(table, inside)
+    curve = (start << places) + (steps & ((1 << places) - 1)) * (xp.take(table, inside + 1) - start)
+    return xp.where(index >= _ENTRIES, np.int32(saturated), curve)

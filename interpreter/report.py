@@ -1,0 +1,234 @@
+"""What runs where, and why: read off the plans that run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .graph import Graph
+from .ops.base import ControlOp
+from .runtime.engine import Engine
+from .runtime.plan import Branch, Move, Plan, Run
+
+NAMES = ("gpu", "cpu", "flex")
+"""Delegates that every report lists, also those with nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """One node: who runs it (None: nobody has to), in which partition, and what each delegate that refused it said."""
+
+    index: int
+    name: str
+    delegate: str | None
+    partition: int | None
+    refusals: Mapping[str, str]
+    note: str = ""  # why nobody runs it: "folded" or "unused"
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class DelegateTotal:
+    """What one delegate does in a subgraph, a signature or the model."""
+
+    nodes: int = 0
+    partitions: int = 0
+    bytes_in: int = 0  # copied into its space for one call
+    bytes_out: int = 0  # copied out of its space for one call; graph outputs are not counted
+
+    def add(self, other: DelegateTotal) -> None:
+        self.nodes += other.nodes
+        self.partitions += other.partitions
+        self.bytes_in += other.bytes_in
+        self.bytes_out += other.bytes_out
+
+
+@dataclass(frozen=True, slots=True)
+class SubgraphReport:
+    """One subgraph."""
+
+    index: int
+    name: str
+    nodes: tuple[NodeReport, ...]
+    partitions: tuple[tuple[str, tuple[int, ...]], ...]  # (delegate, node indices), in the order in which they run
+    totals: Mapping[str, DelegateTotal]
+    unknown_moves: bool  # some copies' sizes depend on values
+
+    def of(self, note: str) -> int:
+        """How many nodes are "folded" or "unused"."""
+        return sum(node.note == note for node in self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationReport:
+    """`str()` gives a table, `to_json()` plain data."""
+
+    subgraphs: tuple[SubgraphReport, ...]
+    signatures: Mapping[str, tuple[int, ...]]  # key -> the subgraphs it reaches, its own first
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+    def totals(self, indices: Iterable[int] | None = None) -> dict[str, DelegateTotal]:
+        """Totals per delegate over these subgraphs, by default all."""
+        chosen = self.subgraphs if indices is None else [self.subgraphs[i] for i in indices]
+        totals = {name: DelegateTotal() for name in (*NAMES, *self.titles)}
+        for subgraph in chosen:
+            for name, total in subgraph.totals.items():
+                totals[name].add(total)
+        return totals
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields named as in LiteRT's ModelRuntimeDetails where those exist, plus totals and refusals."""
+        return {
+            "schema_version": 1,
+            "subgraphs": [_subgraph_json(s, self.titles) for s in self.subgraphs],
+            "signatures": {
+                key: {"subgraphs": list(indices), "totals": _totals_json(self.totals(indices))}
+                for key, indices in self.signatures.items()
+            },
+            "totals": _totals_json(self.totals()),
+            "folded": sum(s.of("folded") for s in self.subgraphs),
+            "unused": sum(s.of("unused") for s in self.subgraphs),
+        }
+
+    def __str__(self) -> str:
+        entries = list(self.signatures.items())
+        reached = {i for _, indices in entries for i in indices}
+        left = tuple(s.index for s in self.subgraphs if s.index not in reached)
+        blocks = [self._block(f"signature {key!r}", indices) for key, indices in entries]
+        if left:
+            blocks.append(self._block("subgraphs of no signature", left))
+        return "\n\n".join(blocks)
+
+    def _block(self, title: str, indices: Sequence[int]) -> str:
+        lines = [title]
+        for subgraph in (self.subgraphs[i] for i in indices):
+            lines += _subgraph_lines(subgraph)
+        return "\n".join(lines)
+
+
+def delegation_report(engine: Engine) -> DelegationReport:
+    """The report of every subgraph, from the plan that ran last, or for the declared shapes if none has run."""
+    model = engine.model
+    subgraphs = tuple(_subgraph(engine.latest_plan(graph)) for graph in model.graphs)
+    signatures = {s.key: tuple(_reachable(engine, s.graph)) for s in model.signatures}
+    return DelegationReport(subgraphs, signatures, {d.name: d.title for d in engine.delegates})
+
+
+def _reachable(engine: Engine, start: int) -> list[int]:
+    order, waiting = [], [start]
+    while waiting:
+        index = waiting.pop(0)
+        if index in order:
+            continue
+        order.append(index)
+        for choice in engine.latest_plan(engine.model.graphs[index]).choices:
+            if isinstance(choice.bound.op, ControlOp):
+                waiting += choice.bound.op.subgraphs
+    return order
+
+
+def _subgraph(plan: Plan) -> SubgraphReport:
+    graph, nodes = plan.graph, {}
+    totals: dict[str, DelegateTotal] = {}
+    partitions: list[tuple[str, tuple[int, ...]]] = []
+    names = {choice.bound.node.index: choice for choice in plan.choices}
+    spaces = {choice.delegate.space.name: choice.delegate.name for choice in plan.choices if choice.delegate}
+    unknown = False
+    for step in plan.steps:
+        if isinstance(step, Run | Branch):
+            members = tuple(bound.node.index for bound in step.unit.nodes)
+            runner = step.unit.choices[0].runner
+            for index in members:
+                nodes[index] = _node(graph, index, runner, len(partitions), dict(names[index].refusals))
+            partitions.append((runner, members))
+            totals.setdefault(runner, DelegateTotal()).add(DelegateTotal(len(members), 1))
+        elif isinstance(step, Move):
+            unknown |= step.nbytes is None
+            for space, moved in ((step.target, "bytes_in"), (step.source, "bytes_out")):
+                if space.name in spaces and space.name != "host":
+                    total = totals.setdefault(spaces[space.name], DelegateTotal())
+                    setattr(total, moved, getattr(total, moved) + (step.nbytes or 0))
+    for note, gone in (("folded", plan.resolved.folded), ("unused", plan.resolved.unused)):
+        for bound in gone:
+            nodes[bound.node.index] = _node(graph, bound.node.index, None, None, {}, note)
+    ordered = tuple(nodes[index] for index in sorted(nodes))
+    return SubgraphReport(graph.index, graph.name, ordered, tuple(partitions), totals, unknown)
+
+
+def _node(
+    graph: Graph, index: int, runner: str | None, partition: int | None, refusals: Mapping[str, str], note: str = ""
+) -> NodeReport:
+    node = graph.nodes[index]
+    return NodeReport(index, node.name, runner, partition, refusals, note, node.inputs, node.outputs)
+
+
+def _totals_json(totals: Mapping[str, DelegateTotal]) -> dict[str, dict[str, int]]:
+    return {
+        name: {"nodes": t.nodes, "partitions": t.partitions, "bytes_in": t.bytes_in, "bytes_out": t.bytes_out}
+        for name, t in totals.items()
+    }
+
+
+def _subgraph_json(subgraph: SubgraphReport, titles: Mapping[str, str]) -> dict[str, Any]:
+    first = len(subgraph.nodes)  # ids of partitions follow those of nodes
+    nodes = [
+        {
+            "id": n.index,
+            "name": n.name,
+            "type": n.name,
+            "inputs": list(n.inputs),
+            "outputs": list(n.outputs),
+            "delegated_to_node_id": None if n.partition is None else first + n.partition,
+            "delegate": n.delegate,
+            "refusals": dict(n.refusals),
+            "note": n.note,
+        }
+        for n in subgraph.nodes
+    ]
+    delegates = [
+        {
+            "id": first + position,
+            "name": titles.get(name, name),
+            "type": "delegate",
+            "delegate_node_details": {
+                "delegate_name": titles.get(name, name),
+                "tflite_node_ids_replaced": list(members),
+            },
+        }
+        for position, (name, members) in enumerate(subgraph.partitions)
+    ]
+    return {
+        "subgraph_id": subgraph.index,
+        "name": subgraph.name,
+        "nodes": [*nodes, *delegates],
+        "execution_plan": [d["id"] for d in delegates],
+        "totals": _totals_json(subgraph.totals),
+    }
+
+
+def _subgraph_lines(subgraph: SubgraphReport) -> list[str]:
+    count = len(subgraph.nodes)
+    lines = [f"  subgraph {subgraph.index} {subgraph.name!r}: {count} nodes"]
+    for name in (*NAMES, *(n for n in subgraph.totals if n not in NAMES)):
+        total = subgraph.totals.get(name, DelegateTotal())
+        moved = f", copies {_size(total.bytes_in)} in and {_size(total.bytes_out)} out" if total.bytes_in or total.bytes_out else ""  # noqa: E501  # fmt: skip
+        lines.append(f"    {name:<5} {total.nodes:>5} of {count} nodes in {total.partitions} partitions{moved}")
+    for note, why in (("folded", "known before the call"), ("unused", "nobody reads their outputs")):
+        if subgraph.of(note):
+            lines.append(f"    {note} {subgraph.of(note)} nodes ({why})")
+    for position, (name, members) in enumerate(subgraph.partitions):
+        kinds = Counter(subgraph.nodes[i].name for i in members)
+        listed = ", ".join(f"{kind} x{n}" if n > 1 else kind for kind, n in kinds.most_common(6))
+        more = f", {len(kinds) - 6} more kinds" if len(kinds) > 6 else ""
+        lines.append(f"    partition {position} on {name}: {listed}{more}")
+    refused = Counter((name, sentence) for n in subgraph.nodes for name, sentence in n.refusals.items())
+    for (name, sentence), n in refused.most_common():
+        lines.append(f"    {name} refused {n}: {sentence}")
+    return lines
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes:,} bytes" if nbytes < 10_000 else f"{nbytes / 1e6:,.2f} MB"

@@ -1,0 +1,143 @@
+"""Signatures as callables: named tensors in, named tensors out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .details import as_array, owned, tensor_details
+from .errors import InputError
+from .graph import Signature, Tensor
+from .runtime.delegate import HOST, Space
+from .runtime.engine import Engine
+from .runtime.plan import Value
+from .session import Session
+
+
+class SignatureRunner:
+    """Runs one signature: `runner(x=...)` gives {output name: array}.
+
+    Calls may overlap, also with those of other runners of the same interpreter. Inputs may have any shape that the
+    graph can take. Arrays of a delegate's own space (CuPy and whatever speaks DLPack or `__cuda_array_interface__`,
+    where a GPU delegate runs) are taken uncopied, and then outputs made on that device stay there.
+
+    The shape of the C++ and C APIs is there too: `resize_input_tensor`, `allocate_tensors`, `input_tensor`, `invoke`,
+    `output_tensor`. That state belongs to the runner, and is not for concurrent use.
+    """
+
+    def __init__(self, engine: Engine, signature: Signature) -> None:
+        self.signature = signature
+        self._engine = engine
+        self._graph = engine.model.graphs[signature.graph]
+        names = {index: name for name, index in signature.inputs.items()}
+        self._order = tuple(names.get(index) for index in self._graph.inputs)
+        self._session: Session | None = None
+
+    def __call__(self, /, **inputs: Any) -> dict[str, Any]:
+        """Outputs by name, in the signature's order: new arrays that belong to the caller; NumPy scalars for numbers of
+        rank 0. Raises InputError for a wrong name, count or dtype, KernelError for a shape that a node can't take."""
+        values = self._values(inputs)
+        plan = self._engine.plan(self._graph, [v.array.shape for v in values], [v.space for v in values])
+        to_host = all(value.space is HOST for value in values)
+        results = self._engine.call(plan, values, tuple(self.signature.outputs.values()), to_host=to_host)
+        return {
+            name: _out(result.array, values) if result.space is HOST else result.array
+            for name, result in zip(self.signature.outputs, results, strict=True)
+        }
+
+    def get_input_details(self) -> dict[str, dict[str, Any]]:
+        """Details of each input by name; see `details.tensor_details`."""
+        return self._details(self.signature.inputs)
+
+    def get_output_details(self) -> dict[str, dict[str, Any]]:
+        """Details of each output by name."""
+        return self._details(self.signature.outputs)
+
+    def resize_input_tensor(self, name: str, shape: Sequence[int]) -> None:
+        """Give an input another shape; takes effect with the next `allocate_tensors`."""
+        self._own_session().resize(self._index(name, self.signature.inputs, "Input"), shape)
+
+    def allocate_tensors(self) -> None:
+        """Make the input tensors for the present shapes."""
+        self._own_session().allocate()
+
+    def input_tensor(self, name: str) -> np.ndarray:
+        """The buffer of an input, to be written in place before `invoke`."""
+        return self._own_session().view(self._index(name, self.signature.inputs, "Input"))()
+
+    def invoke(self) -> None:
+        """Run the signature on the input tensors."""
+        self._own_session().invoke(check_references=False)
+
+    def output_tensor(self, name: str) -> np.ndarray:
+        """The value of an output after `invoke`, valid until the next one."""
+        return self._own_session().view(self._index(name, self.signature.outputs, "Output"))()
+
+    def _own_session(self) -> Session:
+        if self._session is None:
+            self._session = Session(self._engine, self._graph)
+        return self._session
+
+    def _details(self, names: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+        session, tensors = self._session, self._graph.tensors
+        if session is not None:
+            return {name: session.details(index) for name, index in names.items()}
+        return {name: tensor_details(tensors[index], index, tensors[index].shape) for name, index in names.items()}
+
+    def _values(self, inputs: Mapping[str, Any]) -> list[Value]:
+        """One value for each input of the subgraph, in its order."""
+        expected = self.signature.inputs
+        if len(inputs) != len(expected):
+            raise InputError(
+                f"Invalid number of inputs provided for running a SignatureDef, expected {len(expected)} vs provided "
+                f"{len(inputs)}",
+                where=f"signature {self.signature.key!r}",
+                hint=f"Its inputs are {', '.join(expected) or 'none'}.",
+            )
+        for name in inputs:
+            self._index(name, expected, "Input")
+        tensors = self._graph.tensors
+        return [
+            self._value(inputs[name], tensors[index], index) if name is not None else _zeros(tensors[index])
+            for index, name in zip(self._graph.inputs, self._order, strict=True)
+        ]
+
+    def _value(self, value: Any, tensor: Tensor, index: int) -> Value:
+        for space in self._engine.device_spaces:
+            if space.owns(value):
+                return _adopted(space, value, tensor, index)
+        return Value(HOST, as_array(value, tensor, index))
+
+    def _index(self, name: str, known: Mapping[str, int], kind: str) -> int:
+        if name in known:
+            return known[name]
+        near = difflib.get_close_matches(name, known, 1)
+        raise InputError(
+            f"Invalid {kind} name ({name}) for SignatureDef",
+            where=f"signature {self.signature.key!r}",
+            hint=(f"Did you mean {near[0]!r}? " if near else "") + f"Known names: {', '.join(known) or 'none'}.",
+        )
+
+
+def _adopted(space: Space, value: Any, tensor: Tensor, index: int) -> Value:
+    array = space.adopt(value)
+    if np.dtype(array.dtype) != tensor.type.dtype:
+        raise InputError(
+            f"Cannot set tensor: Got value of type {array.dtype} but expected type {tensor.type.name} for input "
+            f"{index}, name: {tensor.name}"
+        )
+    return Value(space, array)
+
+
+def _zeros(tensor: Tensor) -> Value:
+    """A graph input that the signature does not name."""
+    return Value(HOST, np.full(tensor.shape, b"" if tensor.type.is_object else 0, tensor.type.dtype))
+
+
+def _out(array: np.ndarray, inputs: Sequence[Value]) -> Any:
+    """An output as the caller gets it."""
+    result = owned(array, [value.array for value in inputs])
+    return result[()] if result.ndim == 0 and result.dtype != object else result

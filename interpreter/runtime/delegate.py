@@ -1,0 +1,128 @@
+"""Who can run nodes, and where arrays live. A delegate is written against this page alone.
+
+    class Shouting:                                         # a delegate of 10 lines
+        name, title, space = "shout", "ShoutingDelegate", HOST
+        def refuses(self, bound):
+            return None if bound.node.name == "ADD" else "only ADD is delegated."
+        def compile(self, partition):
+            def run(lane, inputs):
+                ...                                         # arrays of partition.inputs -> arrays of partition.outputs
+            return run
+
+An interpreter takes an ordered list of delegates; each node goes to the first one that does not refuse it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from ..errors import TfliteError, UnsupportedError
+from ..graph import Array, Graph, Node, TensorSpec
+from ..ops.base import Op
+
+if TYPE_CHECKING:
+    from .lane import Lane
+
+
+class Space(Protocol):
+    """A memory that arrays live in. Delegates whose spaces have equal names share arrays uncopied."""
+
+    name: str
+
+    def put(self, host: np.ndarray) -> Array:
+        """A copy of a host array in this space."""
+
+    def get(self, arrays: Sequence[Array]) -> list[np.ndarray]:
+        """Copies on the host; waits once for all of them."""
+
+    def owns(self, value: Any) -> bool:
+        """Whether a caller's value already lives here, so that it needs no copy."""
+
+    def adopt(self, value: Any) -> Array:
+        """A value that `owns` accepted, as an array of this space, uncopied."""
+
+    def lane(self) -> AbstractContextManager[None]:
+        """Entered around each call: what the call needs of this space alone, such as a stream."""
+
+
+class HostSpace:
+    """Host memory: NumPy arrays; strings, resources and variants as Python objects."""
+
+    name = "host"
+
+    def put(self, host: np.ndarray) -> Array:
+        return host
+
+    def get(self, arrays: Sequence[Array]) -> list[np.ndarray]:
+        return list(arrays)
+
+    def owns(self, value: Any) -> bool:
+        return isinstance(value, np.ndarray)
+
+    def adopt(self, value: Any) -> Array:
+        return value
+
+    def lane(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+HOST = HostSpace()
+
+
+class Refusal(str):
+    """A refusal that asks for an error of its own kind if no delegate takes the node (PolicyError, say)."""
+
+    error: type[TfliteError]
+
+    def __new__(cls, sentence: str, error: type[TfliteError] = UnsupportedError) -> Refusal:
+        refusal = super().__new__(cls, sentence)
+        refusal.error = error
+        return refusal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundNode:
+    """A node with its op and the specs that its operands have in one plan (shapes None where not known yet)."""
+
+    node: Node
+    op: Op
+    ins: tuple[TensorSpec | None, ...]
+    outs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partition:
+    """Nodes of one graph that one delegate runs as a unit, in order."""
+
+    graph: Graph
+    nodes: tuple[BoundNode, ...]
+    inputs: tuple[int, ...]  # tensors that the nodes read and do not make; constants are not among them
+    outputs: tuple[int, ...]  # tensors that the nodes make and others read
+    constants: Mapping[int, np.ndarray]  # tensors with known values that the nodes read
+
+
+Executable: TypeAlias = "Callable[[Lane, Sequence[Array]], Sequence[Array]]"
+"""Runs a partition: arrays of `partition.inputs` in, arrays of `partition.outputs` out, all in the delegate's space.
+
+It must not write to its inputs, and may be called from several threads at once, each with its own lane.
+If `lane.observer` is set it is called as observer(graph index, node index, delegate name) after each node.
+"""
+
+
+class Delegate(Protocol):
+    """Runs the nodes that it does not refuse."""
+
+    name: str  # short name, as in reports and `device=`: "gpu"
+    title: str  # as log lines name it: "CupyGpuDelegate"
+    space: Space
+
+    def refuses(self, bound: BoundNode) -> str | None:
+        """Why this delegate can't run the node, as a sentence that reports print verbatim; None if it can."""
+
+    def compile(self, partition: Partition) -> Executable:
+        """Make a partition ready to run: weights uploaded and packed here, once, and kept between calls of this."""

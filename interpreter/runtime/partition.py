@@ -1,0 +1,167 @@
+"""Who runs what: each node's delegate, and the runs of nodes that a delegate executes as a unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from ..errors import DelegationError
+from ..graph import ABSENT, Graph
+from ..ops.base import ControlOp, refusal
+from .delegate import HOST, BoundNode, Delegate, Partition, Refusal
+
+SMALL_ISLAND = 3
+"""A partition of at most this many nodes without weights, between host partitions, may join its neighbours."""
+
+_WEIGHT_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """The delegate of one node, None for control flow; and what each delegate before it said."""
+
+    bound: BoundNode
+    delegate: Delegate | None
+    refusals: tuple[tuple[str, str], ...]  # (delegate name, sentence)
+
+    @property
+    def runner(self) -> str:
+        """Name of who runs the node; control flow counts as the host's."""
+        return "cpu" if self.delegate is None else self.delegate.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """Adjacent nodes of one delegate; a control-flow node is a unit of its own with delegate None."""
+
+    delegate: Delegate | None
+    choices: tuple[Choice, ...]
+
+    @property
+    def nodes(self) -> tuple[BoundNode, ...]:
+        return tuple(choice.bound for choice in self.choices)
+
+
+def choose(
+    graph: Graph, nodes: Iterable[BoundNode], delegates: Sequence[Delegate], require: str | None
+) -> list[Choice]:
+    """The first delegate that takes each node. Raises the refusal's kind of error for a node that none takes, and
+    DelegationError for one that is not on the delegate named by `require`."""
+    choices = []
+    for bound in nodes:
+        choice = _first(graph, bound, delegates)
+        if require is not None and choice.runner != require:
+            reasons = "; ".join(f"{name}: {sentence}" for name, sentence in choice.refusals) or "control flow"
+            raise DelegationError(
+                f"{bound.node} runs on {choice.runner}, not on {require} ({reasons})",
+                where=graph.where(bound.node),
+                hint="Drop require= to let other delegates run it.",
+            )
+        choices.append(choice)
+    return choices
+
+
+def _first(graph: Graph, bound: BoundNode, delegates: Sequence[Delegate]) -> Choice:
+    if isinstance(bound.op, ControlOp):
+        return Choice(bound, None, tuple((d.name, "control flow runs between partitions.") for d in delegates))
+    refusals: list[tuple[str, str]] = []
+    for delegate in delegates:
+        sentence = delegate.refuses(bound)
+        if sentence is None:
+            return Choice(bound, delegate, tuple(refusals))
+        refusals.append((delegate.name, sentence))
+    asked = [s for _, s in refusals if isinstance(s, Refusal)]
+    said = "; ".join(f"{name}: {sentence}" for name, sentence in refusals) or "there is no delegate."
+    sentence = asked[-1] if asked else Refusal(refusal(bound.op, bound.ins) or said)
+    raise sentence.error(f"{sentence} (node {bound.node})", where=graph.where(bound.node))
+
+
+def units(choices: Sequence[Choice]) -> list[Unit]:
+    """Group nodes so that each delegate runs as few, as long partitions as the order of data and effects allows."""
+    waiting = _dependencies(choices)
+    users: list[list[int]] = [[] for _ in choices]
+    for index, needs in enumerate(waiting):
+        for need in needs:
+            users[need].append(index)
+    ready: dict[int, list[int]] = {}  # per delegate, a heap of nodes that could run now
+    for index, needs in enumerate(waiting):
+        if not needs:
+            heappush(ready.setdefault(id(choices[index].delegate), []), index)
+    result: list[Unit] = []
+    while any(ready.values()):
+        heap = min((h for h in ready.values() if h), key=lambda h: h[0])
+        delegate = choices[heap[0]].delegate
+        taken: list[int] = []
+        while heap and not (delegate is None and taken):
+            index = heappop(heap)
+            taken.append(index)
+            for user in users[index]:
+                waiting[user].discard(index)
+                if not waiting[user]:
+                    heappush(ready.setdefault(id(choices[user].delegate), []), user)
+        result.append(Unit(delegate, tuple(choices[i] for i in taken)))
+    return result
+
+
+def _dependencies(choices: Sequence[Choice]) -> list[set[int]]:
+    """Per node, the nodes that must run before it: makers of its inputs, and the node with effects before it."""
+    maker: dict[int, int] = {}
+    last_effect: int | None = None
+    needs = []
+    for index, choice in enumerate(choices):
+        node = choice.bound.node
+        before = {maker[i] for i in node.inputs if i in maker}
+        if choice.bound.op.effects:
+            if last_effect is not None:
+                before.add(last_effect)
+            last_effect = index
+        maker.update(dict.fromkeys(node.outputs, index))
+        needs.append(before)
+    return needs
+
+
+def join_islands(choices: list[Choice], delegates: Sequence[Delegate]) -> list[Choice]:
+    """Move small device partitions without weights that lie between host partitions to the host delegate."""
+    found = units(choices)
+    hosts = [d for d in delegates if _on_host(d)]
+    moved: dict[int, Choice] = {}
+    for index, unit in enumerate(found):
+        beside = found[max(0, index - 1) : index] + found[index + 1 : index + 2]
+        if _on_host(unit.delegate) or len(unit.nodes) > SMALL_ISLAND or any(map(_has_weights, unit.nodes)):
+            continue
+        if not beside or not all(_on_host(u.delegate) for u in beside):
+            continue
+        for choice in unit.choices:
+            host = next((d for d in hosts if d.refuses(choice.bound) is None), None)
+            if host is not None:
+                refusals = (*choice.refusals, (choice.runner, "its copies would cost more than it does."))
+                moved[choice.bound.node.index] = Choice(choice.bound, host, refusals)
+    return [moved.get(c.bound.node.index, c) for c in choices]
+
+
+def _on_host(delegate: Delegate | None) -> bool:
+    return delegate is None or delegate.space.name == HOST.name
+
+
+def _has_weights(bound: BoundNode) -> bool:
+    return any(s is not None and s.value is not None and s.value.nbytes > _WEIGHT_BYTES for s in bound.ins)
+
+
+def partition(graph: Graph, unit: Unit, read_later: set[int] | None) -> Partition:
+    """The partition of a unit; `read_later` are the tensors that it makes and others read, None for all it makes."""
+    made: set[int] = set()
+    inputs: dict[int, None] = {}
+    constants = {}
+    for bound in unit.nodes:
+        for index, spec in zip(bound.node.inputs, bound.ins, strict=True):
+            if index == ABSENT or index in made or spec is None:
+                continue
+            if spec.value is not None:
+                constants[index] = spec.value
+            else:
+                inputs[index] = None
+        made.update(bound.node.outputs)
+    order = [i for bound in unit.nodes for i in bound.node.outputs]
+    outputs = tuple(dict.fromkeys(i for i in order if read_later is None or i in read_later))
+    return Partition(graph, unit.nodes, tuple(inputs), outputs, constants)

@@ -1,0 +1,158 @@
+"""What is known before a call: the spec of every tensor, and the values that do not depend on the inputs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import GraphError, LimitError
+from ..graph import ABSENT, Graph, Model, Node, TensorSpec
+from ..ops.base import ControlOp, Op, bind, evaluate, infer_outputs, refusal
+from .delegate import BoundNode
+from .faults import BODY_ERRORS, node_error
+
+MAX_DEPTH = 32
+"""How deep subgraphs may call subgraphs."""
+
+_FOLD_BYTES = 1 << 20
+"""Folding may grow memory by this much, or by eight times the operands (float16 and int8 weights to float32)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resolved:
+    """One subgraph for one set of input shapes."""
+
+    specs: tuple[TensorSpec, ...]  # per tensor; `.value` where it is known
+    live: tuple[BoundNode, ...]  # nodes that a call has to run
+    folded: tuple[BoundNode, ...]  # nodes whose outputs are all known
+    unused: tuple[BoundNode, ...]  # nodes whose outputs nobody reads
+
+
+class Resolver:
+    """Resolves the subgraphs of one model. Thread-safe."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._ops: dict[int, tuple[Op, ...]] = {}
+        self._constants: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}  # folds that no input shape changes
+        self._lock = threading.RLock()
+
+    def ops(self, graph: Graph) -> tuple[Op, ...]:
+        """The ops of a graph's nodes, bound once."""
+        with self._lock:
+            if graph.index not in self._ops:
+                self._ops[graph.index] = tuple(bind(node, graph) for node in graph.nodes)
+            return self._ops[graph.index]
+
+    def resolve(self, graph: Graph, inputs: Sequence[TensorSpec], *, keep_all: bool = False) -> Resolved:
+        """Specs and live nodes of `graph` for these input specs. Raises KernelError for shapes that a node can't take.
+
+        `keep_all` keeps every node, so that every tensor is computed by a call.
+        """
+        with self._lock:
+            return self._resolve(graph, inputs, keep_all)
+
+    def outputs(self, graph: Graph, inputs: Sequence[TensorSpec], depth: int = 0) -> list[TensorSpec]:
+        """Output specs of `graph` for these input specs."""
+        with self._lock:
+            specs, _ = self._infer(graph, inputs, depth)
+            return [specs[i] for i in graph.outputs]
+
+    def _resolve(self, graph: Graph, inputs: Sequence[TensorSpec], keep_all: bool) -> Resolved:
+        specs, bound = self._infer(graph, inputs, 0)
+        if keep_all:
+            return Resolved(tuple(specs), tuple(bound), (), ())
+        folded = [b for b in bound if b.outs and all(s.value is not None for s in b.outs) and not b.op.effects]
+        gone = {b.node.index for b in folded}
+        needed, live, unused = set(graph.outputs), [], []
+        for b in reversed(bound):
+            if b.node.index in gone:
+                continue
+            if b.op.effects or not b.outs or not needed.isdisjoint(b.node.outputs):
+                needed.update(b.node.inputs)
+                live.append(b)
+            else:
+                unused.append(b)
+        return Resolved(tuple(specs), tuple(reversed(live)), tuple(folded), tuple(reversed(unused)))
+
+    def _infer(
+        self, graph: Graph, inputs: Sequence[TensorSpec], depth: int
+    ) -> tuple[list[TensorSpec], list[BoundNode]]:
+        if depth > MAX_DEPTH:
+            raise LimitError(f"subgraphs call each other more than {MAX_DEPTH} deep", where=f"subgraphs[{graph.index}]")
+        specs = [_undetermined(graph, index) for index in range(len(graph.tensors))]
+        fixed = {i for i, tensor in enumerate(graph.tensors) if tensor.data is not None}
+        for index, spec in zip(graph.inputs, inputs, strict=True):
+            specs[index] = replace(spec, name=graph.tensors[index].name, value=None)
+        bound = []
+        for node, op in zip(graph.nodes, self.ops(graph), strict=True):
+            ins = tuple(None if i == ABSENT else specs[i] for i in node.inputs)
+            outs = self._node_outputs(graph, node, op, ins, fixed, depth)
+            for index, spec in zip(node.outputs, outs, strict=True):
+                specs[index] = spec
+            bound.append(BoundNode(node, op, ins, tuple(outs)))
+        return specs, bound
+
+    def _node_outputs(
+        self, graph: Graph, node: Node, op: Op, ins: Sequence[TensorSpec | None], fixed: set[int], depth: int
+    ) -> Sequence[TensorSpec]:
+        if refusal(op, ins):  # only a delegate of the caller's may run it; nothing is known of its results
+            return tuple(replace(s, shape=None, value=None) for s in op.outs)
+        try:
+            if isinstance(op, ControlOp):
+                return self._control_outputs(op, ins, depth)
+            outs = infer_outputs(op, ins)
+            if op.pure and not op.host_only and all(s is None or s.value is not None for s in ins):
+                outs = self._fold(graph, node, op, ins, outs, fixed)
+            return outs
+        except BODY_ERRORS as error:
+            raise node_error(error, graph, node) from error
+
+    def _control_outputs(self, op: ControlOp, ins: Sequence[TensorSpec | None], depth: int) -> list[TensorSpec]:
+        graphs = self.model.graphs
+
+        def infer_graph(index: int, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+            if not 0 <= index < len(graphs):
+                raise GraphError(f"{op.name} names subgraph {index}; the model has {len(graphs)}")
+            if len(inputs) != len(graphs[index].inputs):
+                raise GraphError(f"{op.name} gives {len(inputs)} values to subgraph {index} of "
+                                 f"{len(graphs[index].inputs)} inputs")  # fmt: skip
+            return self.outputs(graphs[index], inputs, depth + 1)
+
+        results = op.infer_through(infer_graph, [s for s in ins if s is not None])
+        if len(results) != len(op.outs):
+            raise GraphError(f"{op.name} has {len(op.outs)} outputs, its subgraphs give {len(results)}")
+        return [replace(declared, shape=s.shape, value=None) for declared, s in zip(op.outs, results, strict=True)]
+
+    def _fold(self, graph: Graph, node: Node, op: Op, ins: Sequence[TensorSpec | None],
+              outs: tuple[TensorSpec, ...], fixed: set[int]) -> tuple[TensorSpec, ...]:  # fmt: skip
+        """The outputs' values, if they are small enough to keep."""
+        if all(s.value is not None for s in outs):
+            return outs
+        before = sum(s.nbytes or 0 for s in ins if s is not None)
+        if any(s.nbytes is None for s in outs) or sum(s.nbytes or 0 for s in outs) > max(_FOLD_BYTES, 8 * before):
+            return outs
+        is_fixed = fixed.issuperset(i for i in node.inputs if i != ABSENT)
+        values = self._constants.get((graph.index, node.index)) if is_fixed else None
+        if values is None:
+            try:
+                values = evaluate(op, [None if s is None else s.value for s in ins])
+            except BODY_ERRORS:
+                return outs  # the call reports it, if it gets there
+            for value in values:
+                value.setflags(write=False)
+        if is_fixed:
+            self._constants[graph.index, node.index] = values
+            fixed.update(node.outputs)
+        return tuple(replace(s, shape=v.shape, value=v) for s, v in zip(outs, values, strict=True))
+
+
+def _undetermined(graph: Graph, index: int) -> TensorSpec:
+    tensor = graph.tensors[index]
+    shape = None
+    if tensor.data is not None or tensor.is_variable:
+        shape = tensor.shape
+    return TensorSpec(tensor.type, shape, tensor.quantization, tensor.data, tensor.name, tensor.sparsity)

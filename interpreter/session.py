@@ -1,0 +1,174 @@
+"""One subgraph with tensors that are set, run and read one at a time: what the classic API and the C++-shaped runner
+calls hold. Not for concurrent use; each holder has its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .details import as_array, owned, tensor_details
+from .errors import InputError, StateError
+from .graph import Graph, Tensor
+from .ops.variables import Variable
+from .runtime.delegate import HOST
+from .runtime.engine import Engine
+from .runtime.plan import Plan, Value
+
+_UNALLOCATED = "Run allocate_tensors() first"
+
+
+class Session:
+    """Input shapes, input buffers, and the values that the last run left behind."""
+
+    def __init__(self, engine: Engine, graph: Graph, *, keep_all: bool = False) -> None:
+        self._engine, self.graph, self._keep_all = engine, graph, keep_all
+        self._shapes = {i: graph.tensors[i].shape for i in graph.inputs}
+        self._plan: Plan | None = None
+        self._buffers: dict[int, np.ndarray] = {}
+
+    def tensor(self, index: int) -> Tensor:
+        """The declared tensor; InputError if there is none."""
+        if not 0 <= index < len(self.graph.tensors):
+            raise InputError(
+                f"Invalid tensor index {index} exceeds max tensor index {len(self.graph.tensors) - 1}",
+                where=f"subgraphs[{self.graph.index}]",
+            )
+        return self.graph.tensors[index]
+
+    def details(self, index: int) -> dict[str, Any]:
+        """Details of a tensor with its present shape."""
+        tensor = self.tensor(index)
+        shape: Sequence[int] = self._shapes.get(index, tensor.shape)
+        if self._plan is not None:
+            shape = self._plan.resolved.specs[index].shape or shape
+        if index in self._buffers:
+            shape = self._buffers[index].shape
+        return tensor_details(tensor, index, shape)
+
+    def resize(self, index: int, shape: Sequence[int], *, strict: bool = False) -> None:
+        """Give an input another shape for the next `allocate`. `strict` allows unknown dimensions only."""
+        self._ensure_unreferenced()
+        tensor = self._input(index)
+        new = tuple(int(n) for n in np.asarray(shape, np.int64).reshape(-1))
+        if any(n < 0 for n in new):
+            raise InputError(f"Cannot resize input {index}, name: {tensor.name}: negative dimension in {list(new)}")
+        if strict:
+            _check_strict(index, tensor, self._shapes[index], new)
+        if new != self._shapes[index]:
+            self._shapes[index] = new
+            self._plan = None
+
+    def allocate(self) -> None:
+        """Plan the subgraph for the present input shapes and make the input buffers."""
+        self._ensure_unreferenced()
+        if self._plan is not None:
+            return
+        shapes = [self._shapes[i] for i in self.graph.inputs]
+        self._plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
+        kept = {i: b for i, b in self._buffers.items() if i in self._shapes and b.shape == self._shapes[i]}
+        self._buffers = kept | {i: _blank(self.graph.tensors[i], s) for i, s in self._shapes.items() if i not in kept}
+
+    def set(self, index: int, value: Any) -> None:
+        """Copy a value into an input. Its dtype and shape must be the input's."""
+        tensor = self.tensor(index)
+        if self._plan is None or index not in self._buffers:
+            raise InputError("Cannot set tensor: Tensor is unallocated. Try calling allocate_tensors() first")
+        buffer = self._buffers[index]
+        array = as_array(value, tensor, index)
+        if tensor.type.is_object:
+            self._buffers[index] = array.copy()
+            self._shapes[index] = array.shape
+            return
+        _check_shape(array.shape, buffer.shape, index)
+        buffer[...] = array
+
+    def get(self, index: int) -> np.ndarray:
+        """A copy of a tensor: an input, a constant, an output of the last run; any tensor if all are kept."""
+        return self._current(index).copy()
+
+    def view(self, index: int) -> Callable[[], np.ndarray]:
+        """A function that gives the present buffer of a tensor, uncopied. Do not hold what it returns."""
+        self.tensor(index)
+        return lambda: self._current(index)[...]
+
+    def invoke(self, *, check_references: bool = True) -> None:
+        """Run the subgraph on the input buffers; by default only while nobody holds a view of one."""
+        if check_references:
+            self._ensure_unreferenced()
+        if self._plan is None:
+            raise StateError("Invoke called on model that is not ready.", hint="Call allocate_tensors() first.")
+        inputs = [self._buffers[i] for i in self.graph.inputs]
+        shapes = [b.shape for b in inputs]
+        plan = self._plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
+        wanted = list(plan.kept) if self._keep_all else list(self.graph.outputs)
+        values = self._engine.call(plan, [Value(HOST, b) for b in inputs], wanted)
+        for index, (_, array) in zip(wanted, values, strict=True):
+            if index not in self._shapes:
+                self._buffers[index] = owned(array.read() if isinstance(array, Variable) else array, inputs)
+
+    def _input(self, index: int) -> Tensor:
+        tensor = self.tensor(index)
+        if index not in self._shapes:
+            raise InputError(f"tensor {index} ({tensor.name!r}) is not an input; inputs are {list(self.graph.inputs)}")
+        return tensor
+
+    def _current(self, index: int) -> np.ndarray:
+        tensor = self.tensor(index)
+        if index in self._buffers and (self._plan is not None or index not in self._shapes):
+            return self._buffers[index]
+        if tensor.data is not None:
+            data: np.ndarray = tensor.data
+            return data
+        if self._plan is not None and index in self.graph.outputs:
+            spec = self._plan.resolved.specs[index]
+            return _blank(tensor, spec.shape if spec.shape is not None else ())
+        if self._plan is not None and not self._keep_all:
+            hint = "Pass experimental_preserve_all_tensors=True to read intermediate tensors."
+            raise InputError(f"tensor {index} ({tensor.name!r}) is not kept after a run", hint=hint)
+        raise InputError(f"Tensor data is null. {_UNALLOCATED}", where=f"tensors[{index}]")
+
+    def _ensure_unreferenced(self) -> None:
+        """Views of a buffer hold a reference to it; without any there are two: the dictionary's and getrefcount's."""
+        for index in self._buffers:
+            if sys.getrefcount(self._buffers[index]) > 2:
+                raise StateError(
+                    "There is at least 1 reference to internal data in the interpreter in the form of a numpy array "
+                    "or slice. Be sure to only hold the function returned from tensor() if you are using raw data "
+                    "access.",
+                    where=f"tensors[{index}]",
+                )
+
+
+def _check_strict(index: int, tensor: Tensor, present: Sequence[int], new: Sequence[int]) -> None:
+    declared = tensor.shape_signature if tensor.shape_signature is not None else tensor.shape
+    text = "ResizeInputTensorStrict only allows mutating unknown dimensions identified by -1."
+    if len(new) != len(declared):
+        raise StateError(f"Attempting to resize tensor {index} of rank {len(declared)} to rank {len(new)}. {text}")
+    for axis, (known, old, size) in enumerate(zip(declared, present, new, strict=True)):
+        if known >= 0 and size != known:
+            raise StateError(
+                f"Attempting to resize dimension {axis} of tensor {index} with value {old} to {size}. {text}"
+            )
+
+
+def _check_shape(got: Sequence[int], expected: Sequence[int], index: int) -> None:
+    if len(got) != len(expected):
+        raise InputError(
+            f"Cannot set tensor: Dimension mismatch. Got {len(got)} but expected {len(expected)} for input {index}."
+        )
+    for axis, (size, wanted) in enumerate(zip(got, expected, strict=True)):
+        if size != wanted:
+            raise InputError(
+                f"Cannot set tensor: Dimension mismatch. Got {size} but expected {wanted} for dimension {axis} "
+                f"of input {index}.",
+                hint="Call resize_tensor_input() and allocate_tensors() first.",
+            )
+
+
+def _blank(tensor: Tensor, shape: Sequence[int]) -> np.ndarray:
+    if tensor.type.is_object:
+        return np.full(tuple(shape), b"", object)
+    return np.zeros(tuple(shape), tensor.type.dtype)

@@ -1,0 +1,329 @@
+"""TensorFlow operators as the Flex delegate runs them: values, strings, state, errors, threads."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.build import BOOL, F32, I32, I64, RESOURCE, STRING, GraphBuilder
+from tests.delegates.partitions import (
+    bound,
+    constant,
+    flex_options,
+    integer,
+    kind,
+    kinds,
+    node_def,
+    run,
+    shape,
+    strings,
+    text,
+    whole,
+)
+from tflite_cupy.delegates.flex import FlexDelegate
+from tflite_cupy.interpreter.errors import GraphError, KernelError, LimitError
+from tflite_cupy.interpreter.graph import Graph, TensorType
+from tflite_cupy.interpreter.runtime.lane import Lane
+from tflite_cupy.interpreter.runtime.state import State
+
+pytestmark = pytest.mark.flex
+
+VARIANT = TensorType.VARIANT
+
+
+class FlexBuilder(GraphBuilder):
+    def flex(
+        self, op: str, inputs: Sequence[int], outputs: Sequence[TensorType], **attributes: bytes
+    ) -> tuple[int, ...]:
+        """A TensorFlow node; its outputs' shapes are not known."""
+        results = [self.tensor(type, [None]) for type in outputs]
+        return self.op(f"Flex{op}", inputs, results, options=flex_options(op, node_def(op, attributes)))
+
+
+def one(op: str, ins: Sequence[TensorType], outs: Sequence[TensorType], **attributes: bytes) -> Graph:
+    b = FlexBuilder()
+    return b.graph(b.flex(op, [b.input(type, [None]) for type in ins], outs, **attributes))
+
+
+AS_STRING = one("AsString", [F32], [STRING], T=kind(1), precision=integer(2))
+TO_NUMBER = one("StringToNumber", [STRING], [F32], out_type=kind(1))
+LOWER = one("StringLower", [STRING], [STRING], encoding=text(b""))
+
+
+def test_a_node() -> None:
+    (result,) = run(FlexDelegate(), AS_STRING, np.float32([[1.5, -2]]))
+    assert result.dtype == object
+    assert result.tolist() == [[b"1.50", b"-2.00"]]
+
+
+def test_nodes_in_a_row_with_constants() -> None:
+    b = FlexBuilder()
+    x = b.input(STRING, [None])
+    (number,) = b.flex("StringToNumber", [x], [F32], out_type=kind(1))
+    (total,) = b.flex("AddV2", [number, b.constant(np.float32([10, 20]))], [F32], T=kind(1))
+    (rendered,) = b.flex("AsString", [total], [STRING], T=kind(1), precision=integer(0))
+    total_array, rendered_array = run(FlexDelegate(), b.graph([total, rendered]), strings(b"1", b"2"))
+    np.testing.assert_array_equal(total_array, np.float32([11, 22]))
+    assert rendered_array.tolist() == [b"11", b"22"]
+
+
+@pytest.mark.parametrize("text", [b"", b"\0", b"a\0b\0", b"\xff\xfe\x80", "käse".encode(), b"x" * 100_000])
+def test_strings_pass_as_they_are(text: bytes) -> None:
+    identity = one("Identity", [STRING], [STRING], T=kind(7))
+    for array in (strings(text, b"y"), strings(text).reshape(()), strings().reshape(2, 0, 3)):
+        (result,) = run(FlexDelegate(), identity, array)
+        assert result.dtype == object
+        assert result.shape == array.shape
+        assert result.ravel().tolist() == array.ravel().tolist()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u4", "?", "c8"])
+def test_numbers_pass_as_they_are(dtype: str) -> None:
+    type = TensorType.of(dtype)
+    number = {"f4": 1, "f8": 2, "f2": 19, "i1": 6, "i2": 5, "i4": 3, "i8": 9, "u1": 4, "u4": 22, "?": 10, "c8": 8}
+    identity = one("Identity", [type], [type], T=kind(number[dtype]))
+    array = np.arange(6).reshape(3, 2).astype(dtype)
+    for value in (array, array.T, array[:0], array[1, 1].reshape(())):
+        (result,) = run(FlexDelegate(), identity, value)
+        assert isinstance(result, np.ndarray)
+        assert result.dtype == value.dtype
+        np.testing.assert_array_equal(result, value)
+        assert result.flags.writeable
+        assert not np.shares_memory(result, value)
+
+
+def test_shapes_may_differ_from_call_to_call() -> None:
+    program = FlexDelegate().compile(whole(LOWER))
+    for n in (1, 5, 0):
+        assert program(Lane(State()), [strings(*[b"A"] * n)])[0].tolist() == [b"a"] * n
+
+
+def test_a_constant_node() -> None:
+    graph = one("Const", [], [F32], value=constant(1, np.float32([1, 2]).tobytes(), 2), dtype=kind(1))
+    (result,) = run(FlexDelegate(), graph)
+    np.testing.assert_array_equal(result, np.float32([1, 2]))
+
+
+def test_tensor_lists_pass_between_partitions() -> None:
+    delegate, item, size = FlexDelegate(), np.float32([1, 2]), np.int32(3)
+    make = one("TensorListReserve", [I32, I32], [VARIANT], element_dtype=kind(1), shape_type=kind(3))
+    put = one("TensorListSetItem", [VARIANT, I32, F32], [VARIANT], element_dtype=kind(1))
+    stack = one("TensorListStack", [VARIANT, I32], [F32], element_dtype=kind(1))
+    (values,) = run(delegate, make, np.int32([2]), np.asarray(size))
+    assert values.dtype == object
+    for index in range(3):
+        (values,) = run(delegate, put, values, np.asarray(np.int32(index)), item)
+        item += 1  # the list must not see what its operands become
+    (result,) = run(delegate, stack, values, np.int32([2]))
+    np.testing.assert_array_equal(result, np.float32([[1, 2], [2, 3], [3, 4]]))
+
+
+def table_graph(container: str = "", name: str = "table") -> Graph:
+    """(keys, values, query) -> looked-up values, size of a table."""
+    b = FlexBuilder()
+    keys, values, query = b.input(STRING, [None]), b.input(I64, [None]), b.input(STRING, [None])
+    types: Mapping[str, bytes] = {"Tin": kind(7), "Tout": kind(9)}
+    names = {"container": text(container.encode()), "shared_name": text(name.encode())}
+    (table,) = b.flex("MutableHashTableV2", [], [RESOURCE], key_dtype=kind(7), value_dtype=kind(9), **names)
+    b.flex("LookupTableInsertV2", [table, keys, values], [], **types)
+    (found,) = b.flex("LookupTableFindV2", [table, query, b.constant(np.int64(-1))], [I64], **types)
+    (size,) = b.flex("LookupTableSizeV2", [table], [I64])
+    return b.graph([found, size])
+
+
+def test_a_table_lives_as_long_as_its_interpreter_and_is_its_own() -> None:
+    delegate, graph = FlexDelegate(), table_graph()
+    program = delegate.compile(whole(graph))
+    first, second = State(), State()
+    query = strings(b"a", b"b")
+    found, size = program(Lane(first), [strings(b"a"), np.int64([1]), query])
+    assert (found.tolist(), int(size)) == ([1, -1], 1)
+    found, size = program(Lane(first), [strings(b"b"), np.int64([2]), query])
+    assert (found.tolist(), int(size)) == ([1, 2], 2)
+    found, size = program(Lane(second), [strings(b"b"), np.int64([3]), query])
+    assert (found.tolist(), int(size)) == ([-1, 3], 1)
+    found, _ = run(FlexDelegate(), graph, strings(), np.int64([]), query)
+    assert found.tolist() == [-1, -1]
+
+
+def test_tables_are_told_apart_by_container_and_name() -> None:
+    delegate, state, none = FlexDelegate(), State(), [strings(), np.int64([])]
+    run(delegate, table_graph("a", "x"), strings(b"k"), np.int64([1]), strings(b"k"), state=state)
+    results = {
+        names: run(delegate, table_graph(*names), *none, strings(b"k"), state=state)[0].tolist()
+        for names in (("a", "x"), ("b", "x"), ("a", "y"))
+    }
+    assert results == {("a", "x"): [1], ("b", "x"): [-1], ("a", "y"): [-1]}
+
+
+def variable_graph(name: str = "v") -> Graph:
+    """Adds its input to a variable that starts at zero; gives the value after."""
+    b = FlexBuilder()
+    x = b.input(F32, [2])
+    (handle,) = b.flex("VarHandleOp", [], [RESOURCE], dtype=kind(1), shape=shape(2), shared_name=text(name.encode()))
+    b.flex("AssignAddVariableOp", [handle, x], [], dtype=kind(1))
+    return b.graph(b.flex("ReadVariableOp", [handle], [F32], dtype=kind(1)))
+
+
+def initialised(delegate: FlexDelegate, state: State) -> None:
+    b = FlexBuilder()
+    x = b.input(F32, [2])
+    (handle,) = b.flex("VarHandleOp", [], [RESOURCE], dtype=kind(1), shape=shape(2), shared_name=text(b"v"))
+    b.flex("AssignVariableOp", [handle, x], [], dtype=kind(1))
+    start = np.zeros(2, np.float32)
+    run(delegate, b.graph([]), start, state=state)
+    start += 100  # the variable must not see what its operand becomes
+
+
+def test_variables_of_two_interpreters() -> None:
+    delegate, states = FlexDelegate(), (State(), State())
+    for state in states:
+        initialised(delegate, state)
+    for turn, state in enumerate((*states, *states)):
+        (value,) = run(delegate, variable_graph(), np.float32([1, turn]), state=state)
+    assert value.tolist() == [2, 4]
+    (value,) = run(delegate, variable_graph(), np.float32([0, 0]), state=states[0])
+    assert value.tolist() == [2, 2]
+    with pytest.raises(KernelError, match="FlexAssignAddVariableOp#1"):
+        run(delegate, variable_graph("other"), np.float32([1, 1]), state=states[0])
+
+
+def test_resources_end_with_their_interpreter() -> None:
+    delegate, state = FlexDelegate(), State()
+    run(delegate, table_graph(), strings(b"a"), np.int64([1]), strings(b"a"), state=state)
+    alive = weakref.ref(state)
+    assert len(delegate._resources._handles) == 1
+    del state
+    gc.collect()
+    assert alive() is None
+    assert len(delegate._resources._handles) == 0
+
+
+def test_a_builtin_resource_is_no_tensorflow_resource() -> None:
+    boxed = np.empty((), object)
+    boxed[()] = object()
+    with pytest.raises(KernelError, match="object of a builtin operator is no resource of TensorFlow's"):
+        run(FlexDelegate(), one("ReadVariableOp", [RESOURCE], [F32], dtype=kind(1)), boxed)
+
+
+def test_errors_are_in_tensorflows_words_and_name_the_node() -> None:
+    with pytest.raises(KernelError) as caught:
+        run(FlexDelegate(), TO_NUMBER, strings(b"abc"))
+    assert str(caught.value).startswith("StringToNumberOp could not correctly convert string: abc")
+    assert "FlexStringToNumber#0" in str(caught.value)
+    assert caught.value.where == "subgraphs[0].operators[0]"
+    assert caught.value.__cause__ is not None
+    (result,) = run(FlexDelegate(), TO_NUMBER, strings(b"1.5"))
+    assert result.tolist() == [1.5]
+
+
+def test_a_failed_assertion() -> None:
+    b = FlexBuilder()
+    b.flex("Assert", [b.input(BOOL), b.input(STRING)], [], T=kinds(7))
+    with pytest.raises(KernelError, match=r"assertion failed: \[too much\]"):
+        run(FlexDelegate(), b.graph([]), np.asarray(False), np.asarray(b"too much", object))
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs"),
+    [
+        ("Fill", [np.int64([1 << 40]), np.float32(1)]),
+        ("Tile", [np.zeros(1000, np.float32), np.int64([1 << 40])]),
+    ],
+)
+def test_results_over_the_limit_are_not_tried(op: str, inputs: list[Any]) -> None:
+    types = [TensorType.of(np.asarray(i).dtype) for i in inputs]
+    attributes = {"Fill": {"index_type": kind(9)}, "Tile": {"Tmultiples": kind(9)}}[op]
+    graph = one(op, types, [F32], T=kind(1), **attributes)
+    with pytest.raises(LimitError, match=f"{op} would give [0-9]+ elements, over the limit of 17179869184 bytes"):
+        run(FlexDelegate(), graph, *map(np.asarray, inputs))
+    small = [i if i.dtype != np.int64 else np.int64([3]) for i in map(np.asarray, inputs)]
+    with pytest.raises(LimitError, match="over the limit of 8 bytes"):
+        run(FlexDelegate(max_tensor_bytes=8), graph, *small)
+    (result,) = run(FlexDelegate(), graph, *small)
+    assert result.size == 3 * max(1, small[0].size if op == "Tile" else 1)
+
+
+@pytest.mark.parametrize(
+    ("graph", "says"),
+    [
+        (one("AddV2", [F32] * 3, [F32], T=kind(1)), "AddV2 has 3 operands and 1 results, it takes and gives .2, 1."),
+        (one("AddV2", [F32], [F32], T=kind(1)), "AddV2 has 1 operands"),
+        (one("Unique", [F32], [F32], T=kind(1)), "Unique has 1 operands and 1 results"),
+        (one("ConcatV2", [F32] * 2, [F32], T=kind(1), N=integer(7)), "ConcatV2 has 2 operands .* .8, 1."),
+        (one("StringLower", [STRING] * 2, [STRING]), "StringLower has 2 operands"),
+        (one("ConcatV2", [F32] * 3, [F32], T=kind(1)), "lacks the attribute 'N'"),
+        (one("NoSuchOperator", [F32], [F32]), "has no operator 'NoSuchOperator'"),
+        (one("Const", [], [F32], value=constant(1, b"\0" * 7, 2), dtype=kind(1)), "value of a Const node is malformed"),
+        (one("Erf", [F32], [F32], T=b"\xff"), "attribute 'T' is no AttrValue"),
+    ],
+)
+def test_nodes_that_contradict_their_operator(graph: Graph, says: str) -> None:
+    with pytest.raises(GraphError, match=says) as caught:
+        FlexDelegate().compile(whole(graph))
+    assert caught.value.where == "subgraphs[0].operators[0]"
+
+
+def test_wrong_types_are_an_error_of_the_call() -> None:
+    with pytest.raises(KernelError, match="double"):
+        run(FlexDelegate(), one("AddV2", [F32, F32], [F32], T=kind(1)), np.float32([1]), np.float64([1]))
+
+
+def test_threads_share_one_partition() -> None:
+    b = FlexBuilder()
+    x = b.input(STRING, [None])
+    (lower,) = b.flex("StringLower", [x], [STRING])
+    (number,) = b.flex("StringToNumber", [lower], [F32], out_type=kind(1))
+    program = FlexDelegate().compile(whole(b.graph([lower, number])))
+
+    def call(index: int) -> bool:
+        texts = [f"{index}E{n % 3}".encode() for n in range(index % 7 + 1)]
+        if index % 5 == 0:
+            with pytest.raises(KernelError, match="could not correctly convert"):
+                program(Lane(State()), [strings(*texts, b"no")])
+        lowered, numbers = program(Lane(State()), [strings(*texts)])
+        return lowered.tolist() == [t.lower() for t in texts] and numbers.tolist() == [float(t) for t in texts]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(call, range(800)))
+
+
+def test_a_shared_table_counts_every_insertion() -> None:
+    delegate, state = FlexDelegate(), State()
+    program = delegate.compile(whole(table_graph()))
+
+    def insert(index: int) -> None:
+        program(Lane(state), [strings(f"k{index}".encode()), np.int64([index]), strings()])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(insert, range(200)))
+    found, size = program(Lane(state), [strings(b"k0"), np.int64([0]), strings(b"k7", b"k199")])
+    assert (found.tolist(), int(size)) == ([7, 199], 200)
+
+
+def test_runs_within_a_graph_of_the_caller() -> None:
+    import tensorflow as tf
+
+    with tf.Graph().as_default():
+        (result,) = run(FlexDelegate(), AS_STRING, np.float32([1]))
+    assert result.tolist() == [b"1.00"]
+
+
+def test_the_observer_hears_of_each_node() -> None:
+    b = FlexBuilder()
+    (lower,) = b.flex("StringLower", [b.input(STRING, [None])], [STRING])
+    (upper,) = b.flex("StringUpper", [lower], [STRING])
+    heard: list[tuple[int, int, str]] = []
+    program = FlexDelegate().compile(whole(b.graph([upper])))
+    program(Lane(State(), lambda *event: heard.append(event)), [strings(b"a")])
+    assert heard == [(0, 0, "flex"), (0, 1, "flex")]
+
+
+def test_takes_what_it_can_run() -> None:
+    assert FlexDelegate().refuses(bound(AS_STRING)) is None

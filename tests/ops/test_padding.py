@@ -1,0 +1,70 @@
+"""Borders: constant and mirrored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.ops.harness import Case, check, const, matrix, one_op, q
+from tflite_cupy.interpreter.graph import TensorType
+from tflite_cupy.interpreter.ops.base import infer_outputs
+from tflite_cupy.interpreter.ops.padding import MirrorPadMode
+
+RNG = np.random.default_rng(2)
+X = RNG.normal(size=(2, 3, 4)).astype(np.float32)
+BYTES = RNG.integers(-128, 128, (1, 3, 4, 2)).astype(np.int8)
+PADS = np.int32([[1, 0], [0, 2], [3, 1]])
+IMAGE_PADS = np.int32([[0, 0], [1, 2], [2, 1], [0, 0]])
+REFLECT, SYMMETRIC = {"mode": MirrorPadMode.REFLECT}, {"mode": MirrorPadMode.SYMMETRIC}
+
+CASES = [
+    Case("PAD", [X, const(PADS)]),
+    Case("PAD", [X, PADS], label="dynamic"),
+    Case("PAD", [X, const(PADS.astype(np.int64))], label="int64 pads"),
+    Case("PAD", [X.astype(np.int32), const(PADS)], label="int32"),
+    Case("PAD", [X > 0, const(PADS)], label="bool", optimized=True, version=4),
+    Case("PAD", [q(BYTES, 0.1, 3), const(IMAGE_PADS)], label="int8 with its zero point"),
+    Case("PAD", [q(BYTES.astype(np.int16), 0.1), const(IMAGE_PADS)], label="int16"),
+    Case("PAD", [q(BYTES.astype(np.uint8), 0.1, 120), const(IMAGE_PADS)], label="uint8 with its zero point"),
+    Case("PAD", [np.zeros((0, 2), np.float32), const(np.int32([[1, 1], [0, 0]]))], label="of nothing"),
+    Case("PAD", [X, const(PADS[:2])], raises=r"expected \[3,2\]"),
+    Case("PAD", [X, const(-PADS)], raises="Pad value has to be greater than equal to 0"),
+    Case("PAD", [X, const(np.int32([[2**31 - 1, 0], [0, 0], [0, 0]]))], raises="the result has 2147483649"),
+    Case("PADV2", [X, const(PADS), const(np.float32(7))]),
+    Case("PADV2", [X, const(PADS), np.float32([-1])], label="dynamic value"),
+    Case("PADV2", [q(BYTES, 0.1, 3), const(IMAGE_PADS), q(np.int8(-9), 0.1, 3)], label="int8"),
+    Case("PADV2", [X, const(PADS), const(np.int32(7))], raises="expected one FLOAT32"),
+    Case("PADV2", [X, const(PADS), const(np.float32([1, 2]))], raises="expected one FLOAT32"),
+    Case("MIRROR_PAD", [X, const(np.int32([[1, 0], [2, 1], [3, 3]]))], REFLECT, label="reflect"),
+    Case("MIRROR_PAD", [X, const(np.int32([[1, 2], [0, 3], [4, 4]]))], SYMMETRIC, label="symmetric"),
+    Case("MIRROR_PAD", [X, np.int64([[1, 0], [2, 1], [3, 3]])], REFLECT, label="dynamic int64"),
+    Case("MIRROR_PAD", [q(BYTES, 0.1, 3), const(IMAGE_PADS)], SYMMETRIC, label="int8"),
+    Case("MIRROR_PAD", [X, const(np.int32([[0, 0]] * 3))], REFLECT, label="by nothing"),
+    Case(
+        "MIRROR_PAD",
+        [X, const(np.int32([[0, 0], [0, 0], [4, 0]]))],
+        REFLECT,
+        raises="expected at most 3",
+        unreferenced="it reads what lies before the tensor",
+    ),
+    Case(
+        "MIRROR_PAD",
+        [X, const(np.int32([[0, 3], [0, 0], [0, 0]]))],
+        SYMMETRIC,
+        raises="expected at most 2",
+        unreferenced="it repeats the first element",
+    ),
+    Case("MIRROR_PAD", [X, const(np.int32([[0, 0]]))], REFLECT, raises=r"expected \[3,2\]"),
+]
+
+
+@pytest.mark.parametrize(("case", "backend"), matrix(CASES))
+def test_operator(case: Case, backend: str) -> None:
+    check(case, backend)
+
+
+@pytest.mark.parametrize("operator", ["PAD", "MIRROR_PAD"])
+def test_the_shape_is_open_while_the_paddings_are(operator: str) -> None:
+    op = one_op(Case(operator, [X, PADS]))
+    (spec,) = infer_outputs(op, op.ins)
+    assert (spec.type, spec.shape) == (TensorType.FLOAT32, None)

@@ -1,0 +1,98 @@
+"""The delegation report: counts, reasons, and that they are what happens."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tflite_cupy as lite
+from tests.build import BOOL, F32, GraphBuilder, model
+from tests.fakes import FakeGpuDelegate
+from tests.models import add_sub
+
+
+def branching() -> bytes:
+    """pick(c, x): exp(x) if c else -x, then doubled; other(x): x + x."""
+
+    def branch(name: str) -> GraphBuilder:
+        b = GraphBuilder(name)
+        b.add(name, [b.input(F32, [4])])
+        return b
+
+    b = GraphBuilder("pick")
+    c, x = b.input(BOOL, [], "c"), b.input(F32, [4], "x")
+    (y,) = b.op("IF", [c, x], [b.tensor(F32, [4])], then_subgraph_index=2, else_subgraph_index=3)
+    pick = b.graph([b.add("ADD", [y, y])])
+    o = GraphBuilder("other")
+    ox = o.input(F32, [4], "x")
+    half = o.add("MUL", [o.constant(np.float32([0.5])), o.constant(np.float32([1, 2, 3, 4]))], [4])
+    other = o.graph([o.add("ADD", [ox, half])])
+    signatures = {"pick": (0, {"c": c, "x": x}, {"y": 3}), "other": (1, {"x": ox}, {"y": 4})}
+    return lite.write_model(
+        model(pick, other, branch("EXP").graph([1]), branch("NEG").graph([1]), signatures=signatures)
+    )
+
+
+def interpreter(content: bytes, *delegates: Any) -> lite.Interpreter:
+    return lite.Interpreter(model_content=content, device="cpu", delegates=delegates)
+
+
+def test_totals_over_model_and_signatures() -> None:
+    data = interpreter(branching()).delegation_report().to_json()
+    assert {name: total["nodes"] for name, total in data["totals"].items()} == {"gpu": 0, "cpu": 5, "flex": 0}
+    assert data["folded"] == 1
+    assert data["signatures"]["pick"]["subgraphs"] == [0, 2, 3]
+    assert data["signatures"]["pick"]["totals"]["cpu"] == {"nodes": 4, "partitions": 4, "bytes_in": 0, "bytes_out": 0}
+    assert data["signatures"]["other"]["totals"]["cpu"]["nodes"] == 1
+    assert json.loads(json.dumps(data)) == data
+
+
+@pytest.mark.parametrize("device", [False, True], ids=["cpu", "fake gpu"])
+def test_counts_equal_a_trace_of_what_ran(device: bool) -> None:
+    it = interpreter(branching(), *([FakeGpuDelegate()] if device else []))
+    x = np.arange(4, dtype=np.float32)
+    with it.trace() as ran:
+        it.get_signature_runner("pick")(c=True, x=x)
+        it.get_signature_runner("pick")(c=False, x=x)
+        it.get_signature_runner("other")(x=x)
+    report = it.delegation_report()
+    said = {(s.index, n.index, n.delegate) for s in report.subgraphs for n in s.nodes if n.delegate is not None}
+    assert set(ran) == said
+    totals = Counter(delegate for _, _, delegate in said)
+    assert {name: total.nodes for name, total in report.totals().items() if total.nodes} == dict(totals)
+
+
+def test_copies_are_counted_in_bytes() -> None:
+    it = interpreter(add_sub(), FakeGpuDelegate())
+    it.get_signature_runner("sub")(a=np.ones(10, np.float32), b=np.ones(10, np.float32))
+    sub = next(s for s in it.delegation_report().subgraphs if s.name == "sub")
+    assert sub.totals["gpu"].bytes_in == 80
+
+
+def test_each_refusal_is_given() -> None:
+    it = interpreter(branching(), FakeGpuDelegate())
+    nodes = {(s.index, n.name): n for s in it.delegation_report().subgraphs for n in s.nodes}
+    assert nodes[0, "IF"].delegate == "cpu"
+    assert nodes[0, "IF"].refusals["gpu"] == "control flow runs between partitions."
+    assert nodes[1, "MUL"].note == "folded"
+    assert nodes[1, "ADD"].refusals == {}
+
+
+def test_table() -> None:
+    text = str(interpreter(branching(), FakeGpuDelegate()).delegation_report())
+    assert text.startswith("signature 'pick'\n  subgraph 0 'pick': 2 nodes\n")
+    assert "    cpu       2 of 2 nodes in 2 partitions" in text
+    assert "gpu refused 1: its copies would cost more than it does." in text
+    assert "    partition 0 on cpu: IF" in text
+    assert "folded 1 nodes (known before the call)" in text
+    assert "gpu refused 1: control flow runs between partitions." in text
+
+
+def test_require_fails_when_the_model_is_loaded() -> None:
+    with pytest.raises(lite.DelegationError, match=r"IF#0 runs on cpu, not on gpu"):
+        lite.Interpreter(model_content=branching(), device="cpu", delegates=[FakeGpuDelegate()], require="gpu")
+    lite.Interpreter(model_content=add_sub(), device="cpu", delegates=[FakeGpuDelegate()], require="gpu")

@@ -1,0 +1,196 @@
+"""Signature runners: named tensors in, named tensors out."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tflite_cupy as lite
+from tests.models import add_sub, one_signature, passthrough
+
+
+def runner(content: bytes, key: str) -> lite.SignatureRunner:
+    return lite.Interpreter(model_content=content, device="cpu").get_signature_runner(key)
+
+
+def test_signature_list_is_sorted() -> None:
+    assert lite.Interpreter(model_content=add_sub()).get_signature_list() == {
+        "add": {"inputs": ["x", "y"], "outputs": ["sum"]},
+        "sub": {"inputs": ["a", "b"], "outputs": ["diff", "prod"]},
+    }
+
+
+def test_inputs_are_bound_by_name() -> None:
+    out = runner(add_sub(), "sub")(a=np.float32([5, 7]), b=np.float32([2, 3]))
+    assert list(out) == ["prod", "diff"]
+    assert out["diff"].tolist() == [3.0, 4.0]
+    assert out["prod"].tolist() == [10.0, 21.0]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1.0, 2.0],
+        (1, 2),
+        np.float32([1, 2]),
+        np.array([1, 2], ">f4"),
+        np.float32([1, 9, 2, 9])[::2],
+    ],
+    ids=["list", "ints", "array", "big endian", "strided"],
+)
+def test_input_kinds(value: Any) -> None:
+    assert runner(add_sub(), "add")(x=value, y=np.float32([10, 20]))["sum"].tolist() == [11.0, 22.0]
+
+
+def test_any_shape_that_the_graph_takes() -> None:
+    add = runner(add_sub(), "add")
+    for shape in [(2,), (3, 4), (), (0,), (2,)]:
+        assert add(x=np.ones(shape, np.float32), y=np.ones(shape, np.float32))["sum"].shape == shape
+
+
+def test_numbers_of_rank_zero_are_scalars() -> None:
+    twice = runner(passthrough(), "scalar")(n=np.int32(4))["twice"]
+    assert isinstance(twice, np.int32)
+    assert twice == 8
+    assert runner(passthrough(), "scalar")(n=21)["twice"] == 42
+
+
+def test_outputs_belong_to_the_caller() -> None:
+    same = runner(passthrough(), "same")
+    given = np.float32([1, 2])
+    out = same(x=given)
+    out["x"][0] = 50
+    out["constant"][0] = 60
+    assert given.tolist() == [1.0, 2.0]
+    assert same(x=given)["constant"].tolist() == [7.0, 8.0]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([b"a\x00b", b"", "\u00e9".encode()], object),
+        np.array(["a\x00b", "", "\u00e9"], object),
+        ["a\x00b", b"", "\u00e9"],
+    ],
+    ids=["bytes", "str", "list"],
+)
+def test_strings_keep_their_bytes(value: Any) -> None:
+    row = runner(passthrough(), "strings")(s=value)["row"]
+    assert row.dtype == object
+    assert row.tolist() == [[b"a\x00b", b"", b"\xc3\xa9"]]
+
+
+@pytest.mark.parametrize(
+    ("key", "inputs", "text"),
+    [
+        (
+            "add",
+            {"x": [1.0]},
+            r"^Invalid number of inputs provided for running a SignatureDef, expected 2 vs provided 1",
+        ),
+        ("add", {"x": [1.0], "q": [1.0]}, r"^Invalid Input name \(q\) for SignatureDef.*Known names: x, y"),
+        ("sub", {"a": [1.0], "bb": [1.0]}, r"Did you mean 'b'\?"),
+        (
+            "add",
+            {"x": np.float64([1]), "y": np.float32([1])},
+            r"^Cannot set tensor: Got value of type FLOAT64 but expected type FLOAT32 for input 1, name: add_x:0",
+        ),
+        ("scalar", {"n": 1.5}, "Got value of type FLOAT64 but expected type INT32"),
+        ("strings", {"s": [1, 2]}, "expected bytes or str, got int"),
+    ],
+)
+def test_wrong_inputs(key: str, inputs: dict[str, Any], text: str) -> None:
+    content = add_sub() if key in ("add", "sub") else passthrough()
+    with pytest.raises(ValueError, match=text) as caught:
+        runner(content, key)(**inputs)
+    assert isinstance(caught.value, lite.InputError)
+    assert caught.value.code == "invalid_input"
+
+
+def test_positional_inputs_are_refused() -> None:
+    with pytest.raises(TypeError):
+        runner(add_sub(), "add")([1.0], [2.0])  # type: ignore[call-arg]
+
+
+def test_shapes_that_do_not_fit_name_the_node() -> None:
+    with pytest.raises(RuntimeError, match=r"ADD#0"):
+        runner(add_sub(), "add")(x=np.ones(2, np.float32), y=np.ones(3, np.float32))
+    with pytest.raises(RuntimeError, match=r"FULLY_CONNECTED#0"):
+        runner(one_signature(), "serving_default")(x=np.ones((2, 5), np.float32))
+
+
+@pytest.mark.parametrize("key", ["nope", ""])
+def test_unknown_key(key: str) -> None:
+    with pytest.raises(ValueError, match=f'^Invalid signature_key provided: "{key}"'):
+        lite.Interpreter(model_content=add_sub()).get_signature_runner(key)
+
+
+def test_key_may_be_left_out_for_one_signature_only() -> None:
+    assert lite.Interpreter(model_content=one_signature()).get_signature_runner().signature.key == "serving_default"
+    with pytest.raises(
+        ValueError, match=r"^SignatureDef signature_key is None and model has 2 Signatures\. None is only"
+    ):
+        lite.Interpreter(model_content=add_sub()).get_signature_runner()
+
+
+def test_details() -> None:
+    details = runner(add_sub(), "add").get_input_details()
+    assert list(details) == ["x", "y"]
+    assert details["x"]["index"] == 1
+    assert details["x"]["dtype"] is np.float32
+    assert details["x"]["shape"].tolist() == [1]
+    assert details["x"]["shape_signature"].tolist() == [-1]
+    assert runner(add_sub(), "sub").get_output_details()["prod"]["name"] == "t3"
+
+
+def test_calls_in_the_shape_of_the_c_api() -> None:
+    add = runner(add_sub(), "add")
+    add.resize_input_tensor("x", [3])
+    add.resize_input_tensor("y", [3])
+    add.allocate_tensors()
+    add.input_tensor("x")[:] = [1, 2, 3]
+    add.input_tensor("y")[:] = 10
+    add.invoke()
+    assert add.output_tensor("sum").tolist() == [11.0, 12.0, 13.0]
+    assert add.get_input_details()["x"]["shape"].tolist() == [3]
+    with pytest.raises(ValueError, match=r"Invalid Output name \(x\)"):
+        add.output_tensor("x")
+
+
+def test_run_signature_fills_the_given_arrays() -> None:
+    interpreter = lite.Interpreter(model_content=add_sub())
+    diff = np.empty(2, np.float32)
+    interpreter.run_signature({"a": [5.0, 7.0], "b": [2.0, 3.0]}, {"diff": diff}, "sub")
+    assert diff.tolist() == [3.0, 4.0]
+    with pytest.raises(ValueError, match="output 'diff' is float32"):
+        interpreter.run_signature({"a": [5.0], "b": [2.0]}, {"diff": diff}, "sub")
+    with pytest.raises(ValueError, match="Invalid Output name"):
+        interpreter.run_signature({"a": [5.0], "b": [2.0]}, {"dif": diff}, "sub")
+
+
+def test_threads_get_their_own_answers() -> None:
+    """8 threads, 2,000 calls each, over two signatures and several shapes, on one interpreter and shared runners."""
+    interpreter = lite.Interpreter(model_content=add_sub(), device="cpu")
+    add, sub = interpreter.get_signature_runner("add"), interpreter.get_signature_runner("sub")
+    wrong: list[int] = []
+    barrier = threading.Barrier(8)
+
+    def work(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        barrier.wait()
+        for _ in range(1000):
+            x, y = rng.normal(size=(2, rng.integers(1, 5))).astype(np.float32)
+            out = sub(a=x, b=y)
+            right = np.array_equal(add(x=x, y=y)["sum"], x + y) and np.array_equal(out["prod"], x * y)
+            if not (right and np.array_equal(out["diff"], x - y)):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

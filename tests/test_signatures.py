@@ -1,0 +1,111 @@
+"""Official converters' signature models: lists, details and results as the reference gives them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tflite_cupy as lite
+
+pytestmark = pytest.mark.corpus
+
+NAMES = [
+    "addsub",
+    "coding",
+    "control",
+    "conv_dynrange",
+    "conv_int8",
+    "counter",
+    "dense_dynbatch",
+    "dense_fp16",
+    "dtypes",
+    "keras_like_serving",
+    "lookup_flex",
+    "lookup_str_i64",
+    "lookup_two_sigs_dense",
+    "lstm_keras_like",
+    "mixed",
+    "scalars_io",
+    "strings_builtin",
+    "train",
+    "two_vars",
+    "var_in_loop",
+]
+FLEX = {"coding", "dtypes", "lookup_flex", "lookup_two_sigs_dense", "mixed", "train"}
+
+
+def calls(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """(signature, inputs, key prefix) of the stored calls, in order."""
+    stored = np.load(path.with_suffix(".npz"))
+    order: dict[str, dict[str, Any]] = {}
+    for key in stored.files:
+        number, signature, kind, *name = key.split("/")
+        inputs = order.setdefault(f"{number}/{signature}", {})
+        if kind == "in":
+            inputs["/".join(name)] = stored[key]
+    for prefix in sorted(order):
+        yield prefix.split("/", 1)[1], order[prefix], prefix
+
+
+def given(value: np.ndarray, dtype: Any) -> Any:
+    return value.astype(object) if value.dtype.kind == "S" else value.astype(dtype)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results(name: str, corpus: Path) -> None:
+    if name in FLEX:
+        pytest.importorskip("tensorflow", reason="TensorFlow is not installed: it runs the Flex operators")
+    path = corpus / "signatures" / f"{name}.tflite"
+    expected = np.load(path.with_suffix("").with_suffix(".ref.npz"))
+    interpreter = lite.Interpreter(path, device="cpu")
+    checked = 0
+    for signature, inputs, prefix in calls(path):
+        runner = interpreter.get_signature_runner(signature)
+        dtypes = {key: detail["dtype"] for key, detail in runner.get_input_details().items()}
+        if f"{prefix}/error" in expected.files:
+            continue
+        outputs = runner(**{key: given(value, dtypes[key]) for key, value in inputs.items()})
+        for output, got in outputs.items():
+            want = expected[f"{prefix}/out/{output}"]
+            same(np.asarray(got), want, f"{prefix} {output}")
+            checked += 1
+    assert checked
+
+
+def same(got: np.ndarray, want: np.ndarray, label: str) -> None:
+    assert got.shape == want.shape, label
+    if got.dtype == object:
+        assert got.astype("S").tolist() == want.tolist(), label
+    elif want.dtype.kind == "f":
+        np.testing.assert_allclose(got.astype(np.float64), want, rtol=2e-5, atol=1e-5, err_msg=label)
+    else:
+        np.testing.assert_array_equal(got, want, err_msg=label)
+
+
+def plain(value: Any) -> Any:
+    """A details entry as the stored JSON writes it."""
+    if isinstance(value, np.ndarray):
+        return {"__nd__": value.dtype.str, "v": value.tolist()}
+    if isinstance(value, type):
+        return {"__type__": f"numpy.{value.__name__}"}
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "dtypes"])
+def test_details(name: str, corpus: Path) -> None:
+    path = corpus / "signatures" / f"{name}.tflite"
+    stored = json.loads(path.with_suffix("").with_suffix(".details.json").read_text())
+    interpreter = lite.Interpreter(path, device="cpu")
+    assert interpreter.get_signature_list() == stored["signature_list"]
+    assert interpreter.num_subgraphs() == stored["num_subgraphs"]
+    assert plain(interpreter.get_input_details()) == stored["inputs"]
+    assert plain(interpreter.get_output_details()) == stored["outputs"]
+    tensors = [interpreter.get_tensor_details(i) for i in range(interpreter.num_subgraphs())]
+    assert plain(tensors) == stored["tensors"]

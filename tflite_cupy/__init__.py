@@ -1,0 +1,63 @@
+"""Run `.tflite` models by signature on NVIDIA GPUs through CuPy, with NumPy and TensorFlow for the rest.
+
+    import tflite_cupy as lite
+
+    interpreter = lite.Interpreter(model_path="model.tflite")
+    encode = interpreter.get_signature_runner("encode")
+    print(encode(x=[1.0, 2.0, 3.0]))
+    print(interpreter.delegation_report())
+
+Importing it imports neither CuPy nor TensorFlow; what needs them loads them on first use.
+"""
+
+from .converter import OpsSet, Optimize, TargetSpec, TFLiteConverter
+from .interpreter.classic import OpResolverType
+from .interpreter.errors import (
+    ConversionError,
+    DelegationError,
+    GraphError,
+    InputError,
+    KernelError,
+    LimitError,
+    MissingDependencyError,
+    ModelError,
+    PolicyError,
+    StateError,
+    TfliteError,
+    UnsupportedError,
+)
+from .interpreter.format.model import load_model
+from .interpreter.format.writer import write_model
+from .interpreter.report import DelegationReport
+from .interpreter.runner import SignatureRunner
+from .interpreter.runtime.delegate import Delegate
+from .interpreter_api import Interpreter, load_delegate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConversionError",
+    "Delegate",
+    "DelegationError",
+    "DelegationReport",
+    "GraphError",
+    "InputError",
+    "Interpreter",
+    "KernelError",
+    "LimitError",
+    "MissingDependencyError",
+    "ModelError",
+    "OpResolverType",
+    "OpsSet",
+    "Optimize",
+    "PolicyError",
+    "SignatureRunner",
+    "StateError",
+    "TFLiteConverter",
+    "TargetSpec",
+    "TfliteError",
+    "UnsupportedError",
+    "load_delegate",
+    "load_model",
+    "write_model",
+]

@@ -1,0 +1,69 @@
+"""How commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+"""Version of the JSON that `--json` prints; raised when a key changes its meaning or goes away."""
+
+
+def emit_json(command: str, /, **fields: Any) -> None:
+    """Print one JSON object: the schema version, the command, and `fields`."""
+    print(json.dumps({"schema_version": SCHEMA_VERSION, "command": command, **fields}, allow_nan=False))
+
+
+def note(text: str) -> None:
+    """Tell the user something that is not a result."""
+    print(text, file=sys.stderr)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+    """Print rows under headers, with rich where that is installed and stdout is a terminal."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    if not (sys.stdout.isatty() and _rich_table(headers, cells, title)):
+        if title:
+            print(title)
+        widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+        for row in (headers, *cells):
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            print(f"  {line}".rstrip())
+
+
+def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> bool:
+    try:
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ModuleNotFoundError:
+        return False
+    grid = Table(*headers, title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    Console().print(grid)
+    return True
+
+
+def json_value(array: Any) -> Any:
+    """An array as nested lists; bytes as text (other bytes as \\xNN), NaN and infinities as strings."""
+    if isinstance(array, Mapping):
+        return {str(key): json_value(value) for key, value in array.items()}
+    return _plain(np.asarray(array).tolist())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, complex):
+        return [_plain(value.real), _plain(value.imag)]
+    if isinstance(value, float) and not np.isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    return value

@@ -1,0 +1,104 @@
+"""The public `Interpreter`: the classic one with the delegates of this package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, NoReturn
+
+from .delegates.cpu import CpuDelegate
+from .delegates.flex import FlexDelegate
+from .delegates.gpu import CupyGpuDelegate, available
+from .interpreter.classic import BaseInterpreter, OpResolverType
+from .interpreter.errors import InputError, MissingDependencyError, UnsupportedError
+from .interpreter.runtime.delegate import Delegate
+
+DEVICES = ("auto", "gpu", "cpu")
+
+
+class Interpreter(BaseInterpreter):
+    """Runs a `.tflite` model on CuPy, NumPy and TensorFlow.
+
+    `model_path` or `model_content` gives the model. The further positional arguments are those of `tf.lite.Interpreter`
+    in 2.21 and are accepted for compatibility; `num_threads` and `experimental_preserve_all_tensors` have their effect,
+    `experimental_delegates` takes delegates of this package's kind. Ours are keyword-only:
+
+    device: "auto" (the GPU where there is one), "gpu" (MissingDependencyError without one), "cpu".
+    require: "gpu" raises DelegationError here if any node would not run on it, naming the node.
+    delegates: more delegates, asked first: objects, or names from the entry-point group `tflite_cupy.delegates`.
+    flex: which TensorFlow operators a model may reach: "pure" (default), "off", "codecs", or a list of names.
+
+    Raises ModelError (a ValueError) for anything that is no valid model.
+    """
+
+    def __init__(
+        self,
+        model_path: str | os.PathLike[str] | None = None,
+        model_content: bytes | None = None,
+        experimental_delegates: Sequence[Delegate] | None = None,
+        num_threads: int | None = None,
+        experimental_op_resolver_type: OpResolverType = OpResolverType.AUTO,
+        experimental_preserve_all_tensors: bool = False,
+        experimental_disable_delegate_clustering: bool = False,
+        experimental_default_delegate_latest_features: bool = False,
+        experimental_compress_quantization_zero_points: bool = False,
+        experimental_disable_delegate_node_fusion: bool = False,
+        experimental_force_delegate_node_profiling: bool = False,
+        *,
+        device: str = "auto",
+        require: str | None = None,
+        delegates: Sequence[Delegate | str] = (),
+        flex: str | Sequence[str] = "pure",
+    ) -> None:
+        _check_threads(num_threads)
+        named = [_from_entry_point(d) if isinstance(d, str) else d for d in delegates]
+        ours = _default_delegates(device, num_threads, flex)
+        super().__init__(
+            model_path,
+            model_content,
+            [*named, *(experimental_delegates or ()), *ours],
+            keep_all=experimental_preserve_all_tensors,
+            require=require,
+        )
+
+
+def load_delegate(library: str, options: Any = None) -> NoReturn:
+    """There for compatibility: native delegate libraries can't be loaded. Always raises UnsupportedError."""
+    raise UnsupportedError(
+        f"the native delegate library {library!r} can't be loaded by this runtime.",
+        hint="Pass delegate objects as delegates=[...]; the GPU delegate is there by default.",
+    )
+
+
+def _default_delegates(device: str, num_threads: int | None, flex: str | Sequence[str]) -> list[Delegate]:
+    if device not in DEVICES:
+        raise InputError(f"device={device!r} is unknown", hint=f"Use one of {', '.join(DEVICES)}.")
+    result: list[Delegate] = []
+    if device != "cpu":
+        is_there, reason = available()
+        if is_there:
+            result.append(CupyGpuDelegate())
+        elif device == "gpu":
+            raise MissingDependencyError(f"there is no GPU to run on: {reason}", hint="Run `tflite-cupy doctor`.")
+    return [*result, CpuDelegate(num_threads), FlexDelegate(flex)]
+
+
+@cache
+def _from_entry_point(name: str) -> Delegate:
+    found = entry_points(group="tflite_cupy.delegates")
+    if name not in found.names:
+        known = ", ".join(sorted(found.names)) or "none"
+        raise InputError(f"no installed package offers a delegate {name!r}", hint=f"Known delegates: {known}.")
+    delegate: Delegate = found[name].load()()
+    return delegate
+
+
+def _check_threads(num_threads: object) -> None:
+    if num_threads is None:
+        return
+    if not isinstance(num_threads, int):
+        raise InputError("type of num_threads should be int", where=f"num_threads={num_threads!r}")
+    if num_threads < 1:
+        raise InputError("num_threads should >= 1", where=f"num_threads={num_threads!r}")
