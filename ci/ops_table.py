@@ -8,11 +8,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tflite_cupy.delegates.cpu.kernels import KERNELS as CPU_KERNELS
 from tflite_cupy.interpreter.format.schema import OPERATORS
 from tflite_cupy.interpreter.graph import TensorType
 from tflite_cupy.interpreter.ops import base
 from tflite_cupy.interpreter.ops.base import OPS, ControlOp, Op, TypeSet, arity
 
+KERNELS = {"cpu": CPU_KERNELS}
 TARGET = ROOT / "OPS.md"
 OTHER_NAMES = {"CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"}  # codes that stand for no operator
 SHORT = {"float": "f", "bfloat": "bf", "uint": "u", "int": "i", "complex": "c"}
@@ -38,9 +40,10 @@ TensorFlow operator (`FlexAsString`, ...), which TensorFlow itself runs.
 - quantised: the same where integers carry a scale.
 - where: `host` works on Python objects or needs values on the host, so it never runs on a GPU; `control` runs
   subgraphs, between partitions.
+- kernels: delegates with a kernel of their own for it, faster than the operator's body.
 
-| operator | versions | types | quantised | where | meaning |
-|---|---|---|---|---|---|
+| operator | versions | types | quantised | where | kernels | meaning |
+|---|---|---|---|---|---|---|
 {rows}
 
 Not there ({count}): {missing}.
@@ -65,9 +68,10 @@ def page() -> str:
 
 def row(cls: type[Op]) -> str:
     where = "control" if issubclass(cls, ControlOp) else "host" if cls.host_only else "any"
-    meaning = (cls.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
-    cells = [cls.name, f"1-{cls.versions}" if cls.versions > 1 else "1", types(cls, cls.types),
-             types(cls, cls.quantized), where, " ".join(meaning.split())]  # fmt: skip
+    kernels = " ".join(delegate for delegate, kernels in KERNELS.items() if cls.name in kernels)
+    meaning = " ".join((cls.__doc__ or "").split("\n\n")[0].split()).replace("|", "\\|")
+    versions = f"1-{cls.versions}" if cls.versions > 1 else "1"
+    cells = [cls.name, versions, types(cls, cls.types), types(cls, cls.quantized), where, kernels, meaning]
     return f"| {' | '.join(cells)} |"
 
 

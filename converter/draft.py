@@ -46,6 +46,7 @@ class DraftNode:
     custom_options: bytes = b""
     origin: str = ""  # the TensorFlow node that it comes from
     reason: str = ""  # why it is a Flex node
+    effect: bool = False  # it matters even if nothing uses its results
 
     @property
     def subgraphs(self) -> list[DraftGraph]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..interpreter.graph import TensorType
+from .partial import find_partial
 from .resources import Variable
 from .shapes import SMALL, TfSession
 from .tfapi import is_stateful, tensorflow
@@ -22,6 +24,7 @@ GROWTH = 4
 
 def fold(graph: TfGraph, session: TfSession) -> None:
     """Attach `const` to all values that are constant, and drop the nodes that nothing needs any more."""
+    find_partial(graph)
     feeds = _freeze(graph)
     known = {v for v in graph.values() if v.const is not None}
     computed = [node for node in graph.nodes if _is_foldable(node, known)]
@@ -32,33 +35,22 @@ def fold(graph: TfGraph, session: TfSession) -> None:
 
 
 def _freeze(graph: TfGraph) -> Feeds:
-    """Give reads of variables that nothing writes, and static shapes, their values; what must be fed."""
-    feeds: Feeds = {}
+    """Give reads of variables that nothing writes, sizes and ranks their values; all values that must be fed."""
     for node in graph.nodes:
-        value = node.outputs[0] if node.outputs else None
-        if value is None:
-            continue
         resource = node.inputs[0].resource if node.inputs else None
         if node.op == "ReadVariableOp" and isinstance(resource, Variable) and not resource.written:
-            value.const = feeds[value] = resource.value
-        elif node.op == "Const" and value.const is not None and value.const.size > SMALL:
-            feeds[value] = value.const
-        elif node.op in ("Shape", "Size", "Rank"):
-            array = _shape_value(node)
-            if array is not None:
-                value.const = feeds[value] = array
-    return feeds
+            node.output().const = resource.value
+        elif node.op == "Rank" and node.inputs[0].rank is not None:
+            node.output().const = _index(node, node.inputs[0].rank)
+        elif node.op == "Size" and node.inputs[0].static is not None:
+            node.output().const = _index(node, math.prod(node.inputs[0].static))
+    return {
+        v: v.const for v in graph.values() if v.const is not None and (v.node.op != "Const" or v.const.size > SMALL)
+    }
 
 
-def _shape_value(node: TfNode) -> np.ndarray | None:
-    source = node.inputs[0]
-    dtype = tensorflow().as_dtype(node.outputs[0].data_type).as_numpy_dtype
-    if node.op == "Rank" and source.rank is not None:
-        return np.asarray(source.rank, dtype)
-    shape = source.static
-    if shape is None:
-        return None
-    return np.asarray(shape if node.op == "Shape" else np.prod(shape, dtype=np.int64), dtype)
+def _index(node: TfNode, number: int) -> np.ndarray:
+    return np.array(number, tensorflow().as_dtype(node.output().data_type).as_numpy_dtype)
 
 
 def _is_foldable(node: TfNode, known: set[TfValue]) -> bool:

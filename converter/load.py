@@ -25,7 +25,7 @@ class Entry:
     def body(self, library: Library) -> Body:
         """The function's graph; the functions that it calls go into `library`."""
         graph = self.function.graph
-        definition = graph.as_graph_def()
+        definition = graph.as_graph_def(add_shapes=True)
         library.add(definition.library.function)
         return graph_body(self.key, definition, [t.op.name for t in graph.inputs], [t.name for t in graph.outputs])
 
@@ -94,9 +94,7 @@ def load_functions(functions: Any, trackable: Any = None) -> Source:
     for key in keys:
         if keys.count(key) > 1:
             hint = f"Pass a dict: from_concrete_functions({{'{key}_1': f, '{key}_2': g}})."
-            raise ConversionError(
-                f"{keys.count(key)} functions are called {key!r}, a signature key is unique", hint=hint
-            )
+            raise ConversionError(f"several functions are called {key!r}; a signature key is unique", hint=hint)
     return Source(entries, (trackable, functions))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..interpreter.graph import TensorType
 from .draft import DraftGraph, DraftNode, DraftTensor
+from .fold import has_effect
 from .guard import refusal_of
 from .tfapi import Dims
 from .tfgraph import TfGraph, TfNode, TfValue
@@ -105,6 +106,8 @@ class GraphLowering:
         except NotBuiltin as error:
             self._undo(mark)
             results = self.conversion.fallback(self, node, str(error))
+        for made in self.draft.nodes[mark:]:
+            made.effect |= has_effect(node)
         for value, result in zip(node.outputs, results, strict=False):
             self.tensors[value] = result
 

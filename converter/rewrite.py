@@ -31,6 +31,18 @@ def rewrite(graph: DraftGraph) -> None:
         if fuse is not None and all(t.type is TensorType.FLOAT32 for t in node.outputs):
             fuse(rewriter, node)
     graph.nodes = [node for node in graph.nodes if node not in rewriter.gone]
+    drop_dead(graph)
+
+
+def drop_dead(graph: DraftGraph) -> None:
+    """Remove nodes that have no effect and whose results nothing uses."""
+    needed = set(map(id, graph.outputs))
+    kept = []
+    for node in reversed(graph.nodes):
+        if node.effect or any(id(t) in needed for t in node.outputs):
+            kept.append(node)
+            needed.update(map(id, node.inputs))
+    graph.nodes = kept[::-1]
 
 
 class _Rewriter:
@@ -83,18 +95,50 @@ class _Rewriter:
         image, pads = pad.inputs
         assert image is not None
         assert pads is not None
-        if pads.data is None or image.dims is None or pads.data.tolist() != _same_pads(node, image):
+        if pads.data is None or pads.data.tolist() != _same_pads(node, image):
             return
         node.attributes["padding"] = Padding.SAME
         node.inputs[0] = image
         self.gone.add(pad)
 
+    def fuse_dilation(self, node: DraftNode) -> None:
+        """batch_to_space(conv(space_to_batch(x))) -> dilated_conv(x)."""
+        conv = self.maker(node.inputs[0])
+        spread = None if conv is None or conv.op not in WINDOWS else self.maker(conv.inputs[0])
+        if conv is None or spread is None or spread.op != "SPACE_TO_BATCH_ND" or not _is_plain(conv):
+            return
+        (image, block, pads), (_, same_block, crops) = spread.inputs, node.inputs
+        known = [t.data for t in (block, same_block, pads, crops) if t is not None and t.data is not None]
+        if image is None or len(known) < 4 or known[0].tolist() != known[1].tolist() or known[0].shape != (2,):
+            return
+        undilated = dict(conv.attributes)
+        conv.attributes["dilation_h_factor"], conv.attributes["dilation_w_factor"] = known[0].tolist()
+        inner = (known[2] - known[3]).tolist()
+        if inner == [[0, 0], [0, 0]]:
+            padding = Padding.VALID
+        elif [[0, 0], *inner, [0, 0]] == _same_pads(conv, image):
+            padding = Padding.SAME
+        else:
+            conv.attributes = undilated
+            return
+        conv.attributes["padding"] = padding
+        conv.inputs[0] = image
+        self.gone.add(spread)
+        self.absorb(conv, node)
+
 
 _FUSIONS = {
+    "BATCH_TO_SPACE_ND": _Rewriter.fuse_dilation,
     **dict.fromkeys(("ADD", "SUB", "MUL", "DIV"), _Rewriter.fold_arithmetic),
     **dict.fromkeys(ACTIVATIONS, _Rewriter.fuse_activation),
     **dict.fromkeys(WINDOWS, _Rewriter.fuse_padding),
 }
+
+
+def _is_plain(node: DraftNode) -> bool:
+    """Whether a window operator neither pads nor strides nor dilates."""
+    steps = {node.attributes[name] for name in ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")}
+    return node.attributes["padding"] == Padding.VALID and steps == {1}
 
 
 def _takes_constants(node: DraftNode) -> bool:
@@ -166,9 +210,11 @@ def _constant(name: str, array: np.ndarray) -> DraftTensor:
 def _same_pads(node: DraftNode, image: DraftTensor) -> list[list[int]] | None:
     """The pads of TensorFlow's SAME padding, None if they depend on what is not known."""
     kernel, a = _weights(node), node.attributes
+    if image.dims is None or kernel.dims is None:
+        return None
     pads = [[0, 0]]
     for axis, letter in ((1, "h"), (2, "w")):
-        size, extent = (image.dims or ())[axis], (kernel.dims or ())[axis]
+        size, extent = image.dims[axis], kernel.dims[axis]
         if size is None or extent is None:
             return None
         reach = (extent - 1) * a[f"dilation_{letter}_factor"] + 1

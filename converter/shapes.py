@@ -6,25 +6,41 @@ from typing import Any
 
 from ..interpreter.errors import ConversionError
 from .resources import Table, Variable
-from .tfapi import shape_dims, tensorflow
-from .tfgraph import TfGraph, TfNode
+from .tfapi import Dims, shape_dims, tensorflow
+from .tfgraph import TfGraph, TfNode, TfValue
 
 SMALL = 1024
 """Constants of at most this many elements are in the tf.Graph by value, so that shapes can depend on them."""
-
-_SAME_SHAPE = {(7, 9): "StringToHashBucket", (9, 7): "AsString"}  # DT_STRING is 7, DT_INT64 9
 
 
 class TfSession:
     """A flat graph as a tf.Graph: node i is called `n<i>`. Large constants are placeholders, to be fed."""
 
     def __init__(self, graph: TfGraph) -> None:
-        tf = tensorflow()
         self.names = {node: f"n{i}" for i, node in enumerate(graph.nodes)}
+        self._ensured: dict[TfValue, Dims] = {}
+        declared = {node: node.declared_dims() for node in graph.nodes}
+        self._build(graph)
+        for node, shapes in declared.items():
+            for value, dims in zip(node.outputs, shapes, strict=False):
+                if dims is not None and _merged(value.dims, dims) != value.dims:
+                    self._ensured[value] = dims
+        if self._ensured:
+            self._build(graph)
+
+    def tensor(self, node: TfNode, index: int) -> Any:
+        """The tf.Tensor of an output."""
+        return self.tf_graph.get_operation_by_name(self.names[node]).outputs[index]
+
+    def _build(self, graph: TfGraph) -> None:
+        tf = tensorflow()
         definition = tf.compat.v1.GraphDef()
         definition.versions.producer = tf.version.GRAPH_DEF_VERSION
         for node in graph.nodes:
             self._add(definition.node.add(), node)
+            for value in node.outputs:
+                if value in self._ensured:
+                    self._ensure(definition.node.add(), value)
         self.tf_graph = tf.Graph()
         with self.tf_graph.as_default():
             try:
@@ -34,23 +50,20 @@ class TfSession:
         for node in graph.nodes:
             self._annotate(node)
 
-    def tensor(self, node: TfNode, index: int) -> Any:
-        """The tf.Tensor of an output."""
-        return self.tf_graph.get_operation_by_name(self.names[node]).outputs[index]
+    def _source(self, value: TfValue) -> str:
+        name = f"{self.names[value.node]}:{value.index}"
+        return name.replace(":", "_ensured_") if value in self._ensured else name
+
+    def _ensure(self, proto: Any, value: TfValue) -> None:
+        proto.name, proto.op = self._source(value), "EnsureShape"
+        proto.input.append(f"{self.names[value.node]}:{value.index}")
+        proto.attr["T"].type = value.data_type
+        proto.attr["shape"].shape.CopyFrom(tensorflow().TensorShape(self._ensured[value]).as_proto())
 
     def _add(self, proto: Any, node: TfNode) -> None:
         tf = tensorflow()
         proto.name = self.names[node]
-        inputs = node.inputs
-        same_shape = _same_shape(node)
-        if same_shape:
-            proto.op = same_shape
-            inputs = node.inputs[1:2]
-            if same_shape == "AsString":
-                proto.attr["T"].type = node.attr("Tin")
-            else:
-                proto.attr["num_buckets"].i = 1
-        elif node.definition is not None:
+        if node.definition is not None:
             proto.op = node.op
             for key, value in node.definition.attr.items():
                 if not key.startswith("_"):
@@ -65,17 +78,24 @@ class TfSession:
             _placeholder(proto, tf.resource.as_datatype_enum, ())
         else:
             _placeholder(proto, node.outputs[0].data_type, node.outputs[0].dims)
-        proto.input.extend(f"{self.names[v.node]}:{v.index}" for v in inputs)
+        proto.input.extend(map(self._source, node.inputs))
 
     def _annotate(self, node: TfNode) -> None:
         operation = self.tf_graph.get_operation_by_name(self.names[node])
-        if node.definition is not None and node.op == operation.type:
+        if node.definition is not None:
             node.definition = operation.node_def  # unlike the stored one it has all default attributes
         for i, tensor in enumerate(operation.outputs):
             value = node.output(i)
             value.data_type = tensor.dtype.as_datatype_enum
             if value.const is None:
-                value.dims = shape_dims(tensor.shape)
+                value.dims = _merged(shape_dims(tensor.shape), self._ensured.get(value))
+
+
+def _merged(dims: Dims, more: Dims) -> Dims:
+    """What two descriptions of one shape say together."""
+    if dims is None or more is None or len(dims) != len(more):
+        return more if dims is None else dims
+    return tuple(b if a is None else a for a, b in zip(dims, more, strict=True))
 
 
 def _placeholder(proto: Any, data_type: int, dims: Any) -> None:
@@ -92,8 +112,3 @@ def _constant(proto: Any, array: Any) -> None:
     proto.op = "Const"
     proto.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
     proto.attr["dtype"].type = proto.attr["value"].tensor.dtype
-
-
-def _same_shape(node: TfNode) -> str | None:
-    """Another operator of the same shape rule, where TensorFlow loses the shape: look-ups in tables."""
-    return _SAME_SHAPE.get((node.attr("Tin"), node.attr("Tout"))) if node.op == "LookupTableFindV2" else None

@@ -51,20 +51,20 @@ class State:
         if isinstance(resource, Variable):
             value = resource.value
             content = DraftTensor(f"{resource.name}/value", TYPES[resource.data_type], value.shape, value)
-            node = DraftNode("ASSIGN_VARIABLE", [handle, content], [], origin=resource.name)
+            node = DraftNode("ASSIGN_VARIABLE", [handle, content], [], origin=resource.name, effect=True)
         else:
             keys, values = (
                 DraftTensor(f"{resource.name}/{part}", TensorType.of(array.dtype), array.shape, array)
                 for part, array in zip(("keys", "values"), resource.entries, strict=True)
             )
-            node = DraftNode("HASHTABLE_IMPORT", [handle, keys, values], [], origin=resource.name)
+            node = DraftNode("HASHTABLE_IMPORT", [handle, keys, values], [], origin=resource.name, effect=True)
         self.init.nodes.append(node)
 
     def call_once(self, draft: DraftGraph) -> None:
         """Let a signature's subgraph begin with the initialiser, if anything that it runs has state."""
         stateful = {"VAR_HANDLE", "HASHTABLE"}
         if any(node.op in stateful for graph in draft.reachable() for node in graph.nodes):
-            once = DraftNode("CALL_ONCE", [], [], {"init_subgraph_index": self.init}, origin=INIT)
+            once = DraftNode("CALL_ONCE", [], [], {"init_subgraph_index": self.init}, origin=INIT, effect=True)
             draft.nodes.insert(0, once)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..interpreter.graph import TensorType
-from .tfapi import TYPES, Dims, decode_attr
+from .tfapi import TYPES, Dims, decode_attr, proto_dims
 
 Resource: TypeAlias = Any
 """A `resources.Variable` or `resources.Table`; None where there is none."""
@@ -24,6 +24,7 @@ class TfValue:
     data_type: int = 0
     dims: Dims = None
     const: np.ndarray | None = None
+    partial: np.ndarray | None = None  # integers of which some are known (`partial.find_partial`)
 
     @property
     def type(self) -> TensorType | None:
@@ -67,6 +68,12 @@ class TfNode:
         while len(self.outputs) <= index:
             self.outputs.append(TfValue(self, len(self.outputs)))
         return self.outputs[index]
+
+    def declared_dims(self) -> list[Dims]:
+        """Shapes that the Python code gave the outputs; they may know more than inference does."""
+        if self.definition is None or "_output_shapes" not in self.definition.attr:
+            return []
+        return [proto_dims(shape) for shape in self.definition.attr["_output_shapes"].list.shape]
 
     def attr(self, name: str, default: Any = None) -> Any:
         """An attribute as Python data (`tfapi.decode_attr`), `default` if the node has none of this name."""

@@ -33,7 +33,7 @@ class ArrayDelegate:
 
     def __init__(self, name: str, title: str, xp: Any, space: Space) -> None:
         self.name, self.title, self.xp, self.space = name, title, xp, space
-        self.errors: tuple[type[Exception], ...] = ()  # what `xp` raises beside the usual errors of array code
+        self.errors: tuple[type[Exception], ...] = BODY_ERRORS  # what bodies raise for values that they can't take
         self._lock = Lock()
         self._uploaded: WeakKeyDictionary[Graph, dict[int, tuple[np.ndarray, Array]]] = WeakKeyDictionary()
         self._prepared: WeakKeyDictionary[Graph, dict[int, tuple[Mapping[int, np.ndarray], Kernel]]]
@@ -121,7 +121,7 @@ class _Program:
                         values[slot] = None
                     if observer is not None:
                         observer(self._graph.index, step.bound.node.index, self._delegate.name)
-        except (*BODY_ERRORS, *self._delegate.errors) as error:
+        except self._delegate.errors as error:
             if step is None:
                 raise
             named = node_error(error, self._graph, step.bound.node)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def adder(tmp_path: Path) -> Callable[..., Path]:
     """Write a model that adds `left` and `right`, under the given signature keys."""
 
     def write(*keys: str, output: str = "sum", kind: TensorType = TensorType.FLOAT32) -> Path:
-        tensors = tuple(Tensor(name, kind, **FLOATS) for name in ("left", "right", output))  # type: ignore[arg-type]
+        tensors = tuple(Tensor(name, kind, **FLOATS) for name in ("left", "right", output))
         graph = Graph(0, "main", tensors, (SUM,), (0, 1), (2,))
         signatures = tuple(Signature(key, {"left": 0, "right": 1}, {output: 2}, 0) for key in keys)
         path = tmp_path / "adder.tflite"
@@ -53,7 +52,7 @@ def adder(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def echo(tmp_path: Path) -> Path:
     """A model that gives back the strings that it is called with."""
-    graph = Graph(0, "main", (Tensor("text", TensorType.STRING, **FLOATS),), (), (0,), (0,))  # type: ignore[arg-type]
+    graph = Graph(0, "main", (Tensor("text", TensorType.STRING, **FLOATS),), (), (0,), (0,))
     path = tmp_path / "echo.tflite"
     path.write_bytes(write_model(Model((graph,), (Signature("echo", {"text": 0}, {"text": 0}, 0),))))
     return path
@@ -226,9 +225,6 @@ def test_wrong_options_are_usage_errors(run: Run) -> None:
 
 
 @pytest.mark.flex
-@pytest.mark.skipif(
-    find_spec("tensorflow") is None, reason="the demo converts TensorFlow models; TensorFlow is missing"
-)
 def test_the_demo_matches_tensorflow(run: Run) -> None:
     code, out, _ = run("demo", "--json")
     result = json.loads(out)

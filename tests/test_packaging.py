@@ -40,13 +40,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("build_wheel", ROOT, tmp_path_factory.mktemp("wheel"))
 
 
+def files(folder: str) -> set[str]:
+    """Files below a folder of the checkout, links not followed, as seen from that folder."""
+    found = (p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return {str(p.relative_to(ROOT / folder)) for p in found}
+
+
 def test_the_wheel_holds_every_source_file_once(wheel: Path) -> None:
     packed = {name for name in contents(wheel) if ".dist-info/" not in name}
-    own = {f"tflite_cupy/{p.relative_to(ROOT / 'tflite_cupy')}" for p in (ROOT / "tflite_cupy").rglob("*.py")}
-    rooms = {f"tflite_cupy/{p.relative_to(ROOT)}" for f in ("interpreter", "delegates", "converter")
-             for p in (ROOT / f).rglob("*.py")}  # fmt: skip
-    assert own | rooms == {name for name in packed if name.endswith(".py")}
-    assert "tflite_cupy/py.typed" in packed
+    rooms = {f"{folder}/{name}" for folder in ("interpreter", "delegates", "converter") for name in files(folder)}
+    assert packed == {f"tflite_cupy/{name}" for name in rooms | files("tflite_cupy")}
+    assert {"tflite_cupy/py.typed", "tflite_cupy/delegates/flex/ops.txt"} <= packed
 
 
 def test_the_wheel_from_an_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def while_(op: Lowering) -> Sequence[DraftTensor]:
     results = op.results()
     operands = [op.input(i) for i in carried]
     op.emit_many("WHILE", operands, [results[i] for i in carried], cond_subgraph_index=test, body_subgraph_index=step)
-    return [results[i] if i in carried else op.input(i) for i in range(len(results))]
+    constant = {i for i, argument in enumerate(arguments) if isinstance(argument, np.ndarray)}
+    return [op.input(i) if i in constant else result for i, result in enumerate(results)]
 
 
 def _loop_arguments(op: Lowering) -> list[Argument]:

@@ -28,6 +28,9 @@ def reshape(op: Lowering) -> DraftTensor:
 def _reshape_target(op: Lowering) -> DraftTensor:
     """The shape operand: a constant wherever at most one dimension of the result is unknown."""
     dims = op.output().dims
+    asked = op.node.inputs[1].partial
+    if op.known(1) is None and asked is not None and asked.ndim == 1 and -1 not in asked:
+        dims = op.output().dims = tuple(asked)
     if op.known(1) is None and dims is not None and dims.count(None) <= 1 and 0 not in dims:
         return op.constant(np.array([-1 if n is None else n for n in dims], np.int32), "/shape")
     return op.int32(1)
@@ -79,6 +82,9 @@ def size(op: Lowering) -> DraftTensor:
 @lowers("Transpose")
 def transpose(op: Lowering) -> DraftTensor:
     op.require_type(0, *FIXED)
+    order = op.known(1)
+    if order is not None and order.tolist() == sorted(order.tolist()):
+        return op.input(0)
     return op.emit("TRANSPOSE", op.input(0), op.int32(1))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ...interpreter.errors import GraphError, MissingDependencyError, PolicyError
 from ...interpreter.ops.flex import Flex
-from ...interpreter.runtime.delegate import HOST, BoundNode, Executable, Partition, Refusal
+from ...interpreter.runtime.delegate import HOST, BoundNode, Executable, Partition, Refusal, Space
 from .eager import installed, load
 from .policy import MAX_CONSTANT_BYTES, Policy
 from .program import Program, Resources
@@ -24,7 +24,9 @@ class FlexDelegate:
     Variables and tables belong to the interpreter that makes them, also where one delegate serves several.
     """
 
-    name, title, space = "flex", "FlexDelegate", HOST
+    name = "flex"
+    title = "FlexDelegate"
+    space: Space = HOST
 
     def __init__(
         self,

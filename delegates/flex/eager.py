@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -25,6 +25,17 @@ EagerTensor: TypeAlias = Any
 CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
 STRING, RESOURCE = 7, 20  # values of DataType
 
+_FIELDS = {
+    "int": "i",
+    "float": "f",
+    "bool": "b",
+    "string": "s",
+    "type": "type",
+    "shape": "shape",
+    "tensor": "tensor",
+}
+"""Fields of AttrValue by type of attribute."""
+
 _import_lock = threading.Lock()
 _PREFIX = re.compile(r"^\{\{function_node [^}]*\}\} ")
 _SUFFIX = re.compile(r" \[Op:\w*\]$")
@@ -34,6 +45,15 @@ _SUFFIX = re.compile(r" \[Op:\w*\]$")
 def installed() -> bool:
     """Whether a TensorFlow is there to be imported."""
     return "tensorflow" in sys.modules or find_spec("tensorflow") is not None
+
+
+class Operator(NamedTuple):
+    """An operator with the attributes of one node."""
+
+    name: str
+    attributes: Mapping[str, Any]  # as the executor takes them
+    encoded: Mapping[str, Any]  # as AttrValue messages
+    arity: tuple[int, int]  # operands and results, which the executor takes on trust
 
 
 class Eager:
@@ -70,29 +90,28 @@ class Eager:
         """Whether `value` is a tensor of TensorFlow."""
         return isinstance(value, self._tensor)
 
-    def attributes(self, node: NodeDef) -> dict[str, Any]:
-        """Attributes of a node as the executor takes them. Raises GraphError for an operator that is not there."""
+    def operator(self, node: NodeDef) -> Operator:
+        """The operator of a node. Raises GraphError if TensorFlow has none, or if the node's attributes are not its."""
         op_def = self._op_def(node.op)
         if op_def is None:
             raise GraphError(f"TensorFlow {self._tf.__version__} has no operator {node.op!r}")
-        values = {a.name: a.default_value for a in op_def.attr if a.HasField("default_value")}
-        for name, encoded in node.attributes.items():
-            if not name.startswith("_"):
-                values[name] = self._decoded(name, encoded)
-        missing = [a.name for a in op_def.attr if a.name not in values]
-        if missing:
-            raise GraphError(f"NodeDef of {node.op} lacks the attribute {missing[0]!r}")
-        return {name: self._value(value) for name, value in values.items()}
+        encoded, values = {}, {}
+        for attribute in op_def.attr:
+            name = attribute.name
+            if name in node.attributes:
+                encoded[name] = self._decoded(name, node.attributes[name])
+            elif attribute.HasField("default_value"):
+                encoded[name] = attribute.default_value
+            else:
+                raise GraphError(f"NodeDef of {node.op} lacks the attribute {name!r}")
+            values[name] = _value(encoded[name], attribute.type, name)
+        arity = _count(op_def.input_arg, values), _count(op_def.output_arg, values)
+        return Operator(node.op, values, encoded, arity)
 
-    def arity(self, op: str, attributes: Mapping[str, Any]) -> tuple[int, int]:
-        """Numbers of operands and results, which the executor takes on trust."""
-        op_def = self._op_def(op)
-        return _count(op_def.input_arg, attributes), _count(op_def.output_arg, attributes)
-
-    def constant(self, node: NodeDef) -> EagerTensor:
+    def constant(self, operator: Operator) -> EagerTensor:
         """The value of a Const node."""
         try:
-            value = self._tf.make_ndarray(self._decoded("value", node.attributes.get("value", b"")).tensor)
+            value = self._tf.make_ndarray(operator.attributes["value"])
         except (TypeError, ValueError) as error:
             raise GraphError(f"the value of a Const node is malformed: {error}") from error
         return self.tensor(np.asarray(value))
@@ -104,12 +123,26 @@ class Eager:
 
         Raises KernelError with TensorFlow's words, LimitError where those are about memory.
         """
+        results: Sequence[EagerTensor]
         try:
-            return self._execute(self._context._handle, CPU, op, list(inputs), tuple(attributes), count)
+            results = self._execute(self._context._handle, CPU, op, list(inputs), tuple(attributes), count)
         except self._tf.errors.ResourceExhaustedError as error:
             raise LimitError(_words(error), hint="Use smaller inputs.") from error
         except self._tf.errors.OpError as error:
             raise KernelError(_words(error)) from error
+        return results
+
+    def check_shapes(self, operator: Operator, inputs: Sequence[EagerTensor]) -> None:
+        """Ask the operator's shape function whether it takes these operands. Raises KernelError with its words.
+
+        Only TensorFlow's graphs ask it; the eager executor goes to the kernel straight away.
+        """
+        with self._tf.Graph().as_default() as graph:
+            operands = [self._tf.compat.v1.placeholder(tensor.dtype, tensor.shape) for tensor in inputs]
+            try:
+                graph.create_op(operator.name, operands, [], attrs=dict(operator.encoded))
+            except (TypeError, ValueError) as error:
+                raise KernelError(str(error).partition(" for '{{node ")[0]) from error
 
     def _decoded(self, name: str, encoded: bytes) -> Any:
         from google.protobuf.message import DecodeError
@@ -118,13 +151,6 @@ class Eager:
             return self._attr_value.FromString(encoded)
         except DecodeError as error:
             raise GraphError(f"NodeDef is malformed: attribute {name!r} is no AttrValue") from error
-
-    def _value(self, value: Any) -> Any:
-        kind = value.WhichOneof("value")
-        if kind == "list":
-            _, items = next(iter(value.list.ListFields()), (None, ()))
-            return [_shape(item) if hasattr(item, "unknown_rank") else item for item in items]
-        return _shape(value.shape) if kind == "shape" else getattr(value, kind) if kind else None
 
 
 @cache
@@ -144,6 +170,19 @@ def _import() -> Any:
         if first:
             tf.config.set_visible_devices([], "GPU")
     return tf
+
+
+def _value(encoded: Any, type: str, name: str) -> Any:
+    """An AttrValue as the executor takes it, if it is of the type that the operator declares."""
+    kind = encoded.WhichOneof("value")
+    listed = type.startswith("list(")
+    expected = _FIELDS.get(type[5:-1] if listed else type)
+    if expected is None or kind != ("list" if listed else expected):
+        raise GraphError(f"attribute {name!r} is no {type}")
+    if listed:
+        return [_shape(item) if expected == "shape" else item for item in getattr(encoded.list, expected)]
+    value = getattr(encoded, kind)
+    return _shape(value) if expected == "shape" else value
 
 
 def _count(arguments: Sequence[Any], attributes: Mapping[str, Any]) -> int:

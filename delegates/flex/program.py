@@ -16,8 +16,8 @@ from ...interpreter.graph import Array, TensorType
 from ...interpreter.ops.flex import Flex
 from ...interpreter.runtime.delegate import BoundNode, Partition
 from ...interpreter.runtime.faults import BODY_ERRORS, node_error
-from .eager import Eager, EagerTensor
-from .sizes import check_size
+from .eager import Eager, EagerTensor, Operator
+from .guard import Guard
 
 if TYPE_CHECKING:
     from ...interpreter.runtime.lane import Lane
@@ -125,35 +125,36 @@ class Program:
         assert isinstance(op, Flex)
         node, eager = op.node_def, self._eager
         try:
-            attributes = eager.attributes(node)
-            got, takes = (len(op.ins), len(op.outs)), eager.arity(node.op, attributes)
+            operator = eager.operator(node)
+            got, takes = (len(op.ins), len(op.outs)), operator.arity
             if got != takes or None in op.ins:
                 raise GraphError(f"{node.op} has {got[0]} operands and {got[1]} results, it takes and gives {takes}")
             if node.op == "Const":
-                constant = (eager.constant(node),)
+                constant = (eager.constant(operator),)
                 return lambda state, inputs: constant
         except GraphError as error:
             raise node_error(error, self._graph, bound.node) from error
         if node.op == "VarHandleOp" or node.op in _ANONYMOUS:
-            return self._handle(bound, node.op, attributes)
-        flat, count = _flat(attributes), len(op.outs)
+            return self._handle(bound, operator)
+        guard, flat = Guard(eager, operator, self._max_bytes), _flat(operator.attributes)
 
         def run(state: State, inputs: Sequence[EagerTensor]) -> Sequence[EagerTensor]:
-            check_size(node.op, inputs, self._max_bytes)
-            return eager.execute(node.op, flat, inputs, count)
+            guard.check(inputs)
+            return eager.execute(operator.name, flat, inputs, takes[1])
 
         return run
 
     def _handle(
-        self, bound: BoundNode, op: str, attributes: Mapping[str, Any]
+        self, bound: BoundNode, operator: Operator
     ) -> Callable[[State, Sequence[EagerTensor]], Sequence[EagerTensor]]:
         """What gives the handle of a variable or table: the interpreter's own one of that name."""
+        attributes = operator.attributes
         container, shared_name = (attributes[name].decode(errors="surrogateescape") for name in _NAMES[:2])
-        key = (op, container, shared_name) if shared_name else (op, self._graph.where(bound.node))
-        if op == "VarHandleOp":
-            kind, flat = op, _flat({**attributes, "container": b"", "shared_name": _ANONYMOUS_NAME})
+        key = (operator.name, container, shared_name) if shared_name else (self._graph.where(bound.node),)
+        if operator.name == "VarHandleOp":
+            kind, flat = operator.name, _flat({**attributes, "container": b"", "shared_name": _ANONYMOUS_NAME})
         else:
-            kind, flat = _ANONYMOUS[op], _flat({n: v for n, v in attributes.items() if n not in _NAMES})
+            kind, flat = _ANONYMOUS[operator.name], _flat({n: v for n, v in attributes.items() if n not in _NAMES})
 
         def run(state: State, inputs: Sequence[EagerTensor]) -> Sequence[EagerTensor]:
             make = lambda: self._eager.execute(kind, flat, inputs, 1)[0]  # noqa: E731

@@ -18,7 +18,7 @@ class CupyGpuDelegate(ArrayDelegate):
     def __init__(self, device: int = 0) -> None:
         space = CupySpace(device)
         super().__init__("gpu", "CupyGpuDelegate", space.xp, space)
-        self.errors = (RuntimeError, space.xp.cuda.compiler.CompileException)  # CUDA's own errors are RuntimeErrors
+        self.errors = (*self.errors, space.xp.cuda.compiler.CompileException)
 
     def refuses(self, bound: BoundNode) -> str | None:
         return super().refuses(bound) or device_refusal(bound)

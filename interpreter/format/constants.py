@@ -79,14 +79,14 @@ def _pack(flat: NDArray[Any], type: TensorType) -> NDArray[np.uint8]:
 
 def _decode_strings(raw: NDArray[np.uint8], count: int) -> NDArray[Any]:
     """Layout: int32 n, n + 1 int32 offsets from the start, the bytes of all strings one after another."""
-    words = raw[: raw.size & -4].view("<i4").astype(np.int64)
+    words = raw[: raw.size & -4].view("<i4")
     stored = int(words[0]) if words.size else -1
     if stored < 0 or stored + 2 > words.size:
         raise GraphError(f"a string tensor of {raw.size} bytes can't hold {stored} strings.")
     if stored != count:
         raise GraphError(f"a string tensor holds {stored} strings, its shape asks for {count}.")
-    offsets = words[1 : count + 2]
-    if offsets[0] != 4 * (count + 2) or (np.diff(offsets) < 0).any() or offsets[-1] > raw.size:
+    offsets = words[1 : count + 2].astype(np.int64)
+    if offsets[0] < 4 * (count + 2) or (np.diff(offsets) < 0).any() or offsets[-1] > raw.size:
         raise GraphError("the offsets of a string tensor are not in order or out of bounds.")
     data = raw.tobytes()
     bounds = offsets.tolist()

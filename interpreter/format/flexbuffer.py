@@ -199,10 +199,25 @@ class _Slot(NamedTuple):
 
     @property
     def inline(self) -> bool:
-        return self.type in (_Type.NULL, _Type.INT, _Type.FLOAT, _Type.BOOL)
+        return self.type in (_Type.NULL, _Type.INT, _Type.UINT, _Type.FLOAT, _Type.BOOL)
 
     def packed(self, parent_width: int) -> int:
         return self.type << 2 | _WIDTHS.index(parent_width if self.inline else self.width)
+
+
+def _integer(value: int) -> _Slot:
+    for kind, spare in ((_Type.INT, 1), (_Type.UINT, 0)):
+        for width in _WIDTHS:
+            if -(1 << 8 * width - 1) <= value < 1 << 8 * width - spare:
+                return _Slot(kind, value, width)
+    raise TypeError(f"no FlexBuffer form for {value}")
+
+
+def _float_width(value: float) -> int:
+    try:
+        return 4 if struct.unpack("<f", struct.pack("<f", value))[0] == value else 8
+    except OverflowError:
+        return 8
 
 
 class _Writer:
@@ -216,13 +231,9 @@ class _Writer:
         if isinstance(value, bool):
             return _Slot(_Type.BOOL, int(value), 1)
         if isinstance(value, int):
-            return _Slot(
-                _Type.INT,
-                value,
-                next(width for width in _WIDTHS if -(1 << 8 * width - 1) <= value < 1 << 8 * width - 1),
-            )
+            return _integer(value)
         if isinstance(value, float):
-            return _Slot(_Type.FLOAT, value, 4 if struct.unpack("<f", struct.pack("<f", value))[0] == value else 8)
+            return _Slot(_Type.FLOAT, value, _float_width(value))
         if isinstance(value, str | bytes):
             return self._string(value.encode() if isinstance(value, str) else value)
         if isinstance(value, Mapping):

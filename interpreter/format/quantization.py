@@ -7,13 +7,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import GraphError, UnsupportedError
-from ..graph import ABSENT, Array, Quantization, Tensor
+from ..graph import ABSENT, Array, Quantization, Tensor, TensorType
 from .columns import Columns
 from .schema import UNIONS
 from .view import Ragged
 
+
+def _range(type: TensorType) -> tuple[int, int]:
+    """Least and greatest integer of a type; all that int64 holds for types that are not integers."""
+    if type.dtype.kind not in "iu" or type.bits == 64:
+        return -(2**63), 2**63 - 1
+    return (0, 2**type.bits - 1) if type.dtype.kind == "u" else (-(2 ** (type.bits - 1)), 2 ** (type.bits - 1) - 1)
+
+
+_RANGES = np.array([_range(type) for type in TensorType])
 _TAGS = {name: tag for tag, name in enumerate(UNIONS["QuantizationDetails"]) if name}
 
 
@@ -28,6 +38,7 @@ def read_quantization(columns: Columns, shapes: Sequence[tuple[int, ...]]) -> li
     zero_points = columns.vector("QuantizationParameters", "zero_point")
     for vectors in (scales, zero_points):
         vectors.values.flags.writeable = False
+    _check_zero_points(columns, owners, zero_points)
     axes = rows["quantized_dimension"].tolist()
     made = [
         Quantization(scales[row], zero_points[row], axes[row]) if scales.lengths[row] else None
@@ -111,6 +122,21 @@ def _check_scales(columns: Columns, scales: Ragged) -> None:
         row = int(np.argmax(bad))
         what = f"{scales[row].min()} is no scale: scales are positive numbers."
         raise GraphError(what, where=columns.where("QuantizationParameters", row, "scale"))
+
+
+def _check_zero_points(columns: Columns, owners: NDArray[np.int64], zero_points: Ragged) -> None:
+    """Zero points are values that the tensors can hold."""
+    types = columns.rows["Tensor"]["type"].astype(np.int64)
+    quantised = np.nonzero(owners >= 0)[0]
+    _, first = np.unique(owners[quantised] * len(_RANGES) + types[quantised], return_index=True)
+    which, values = columns.expand(zero_points, owners[quantised[first]], "zero points")
+    tensors = quantised[first][which]
+    lowest, highest = _RANGES[types[tensors]].T
+    bad = (values < lowest) | (values > highest)
+    if bad.any():
+        at = int(np.argmax(bad))
+        what = f"zero point {values[at]} is no value of the tensor's type."
+        raise GraphError(what, where=columns.where("Tensor", int(tensors[at]), "quantization"))
 
 
 def _on_axis(columns: Columns, row: int, quantization: Quantization, shape: tuple[int, ...]) -> Quantization:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import GraphError, LimitError, UnsupportedError
 from ..graph import Array, Sparsity, Tensor, TensorType
@@ -30,7 +29,7 @@ def read_tensors(columns: Columns, buffers: Buffers) -> list[Tensor]:
         return []
     _check_references(columns, buffers)
     shapes = _shapes(columns)
-    _check_signatures(columns)
+    signatures = _signatures(columns, shapes)
     types = [_TYPES[number] for number in rows["type"].tolist()]
     sparsities = read_sparsity(columns, shapes)
     constants = _constants(columns, buffers, types, shapes, sparsities)
@@ -39,7 +38,7 @@ def read_tensors(columns: Columns, buffers: Buffers) -> list[Tensor]:
             name,
             type,
             shape,
-            signature if -1 in signature else None,
+            signature,
             ranked or bool(shape) or data is not None,
             quantization,
             sparsity,
@@ -50,7 +49,7 @@ def read_tensors(columns: Columns, buffers: Buffers) -> list[Tensor]:
             columns.texts("Tensor", "name"),
             types,
             shapes,
-            columns.vector("Tensor", "shape_signature").tuples(),
+            signatures,
             rows["has_rank"].tolist(),
             read_quantization(columns, shapes),
             sparsities,
@@ -124,13 +123,18 @@ def _shapes(columns: Columns) -> list[tuple[int, ...]]:
     return made
 
 
-def _check_signatures(columns: Columns) -> None:
-    """A shape signature repeats the shape with -1 for dimensions that are not known."""
-    shapes, signatures = columns.vector("Tensor", "shape"), columns.vector("Tensor", "shape_signature")
-    given = np.nonzero(signatures.lengths)[0]
-    same = signatures.lengths[given] == shapes.lengths[given]
-    columns.require(same, "Tensor", "shape_signature", "its rank is not that of the shape.", given)
-    owner, declared = columns.expand(signatures, given, "dimensions")
-    _, actual = columns.expand(shapes, given, "dimensions")
-    ok: NDArray[np.bool_] = (declared == -1) | (declared == actual)
-    columns.require(ok, "Tensor", "shape_signature", "it contradicts the shape.", given[owner])
+def _signatures(columns: Columns, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...] | None]:
+    """Shape signatures: the shape with -1 for dimensions that are not known. None where all of them are."""
+    signatures = columns.vector("Tensor", "shape_signature").tuples()
+    wrong = {pair for pair in set(zip(shapes, signatures, strict=True)) if not _agree(*pair)}
+    if wrong:
+        row = next(row for row, pair in enumerate(zip(shapes, signatures, strict=True)) if pair in wrong)
+        what = f"shape signature {signatures[row]} contradicts shape {shapes[row]}."
+        raise GraphError(what, where=columns.where("Tensor", row, "shape_signature"))
+    return [signature if -1 in signature else None for signature in signatures]
+
+
+def _agree(shape: tuple[int, ...], signature: tuple[int, ...]) -> bool:
+    return not signature or (
+        len(signature) == len(shape) and all(n in (-1, m) for n, m in zip(signature, shape, strict=True))
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import log2
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def log2_of(scale: float) -> int | None:
     return round(exact) if abs(exact - round(exact)) < 1e-3 else None
 
 
-def requantized(xp: Any, x: Array, factor: float, output: TensorSpec) -> Array:
+def requantized(xp: Any, x: Array, factor: SupportsFloat, output: TensorSpec) -> Array:
     """Stored integers of `output` for int32 `x` times a real factor: rescaled, offset by the zero point, saturated."""
     scaled = multiply_by_quantized_multiplier(xp, x, *quantize_multiplier(float(factor)))
     return saturate(xp, scaled + affine(output).zero_point, output.dtype)

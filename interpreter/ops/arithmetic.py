@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from .fixedpoint import (
 from .fused import activate
 from .gemmlowp import bit_length, divide_by_power, reciprocal
 from .host import host, known, shape_of
-from .pointwise import Binary, Elementwise, binary
+from .pointwise import Binary, Body, Elementwise, binary
 
 QUANTIZED = INT8 | UINT8 | INT16
 
@@ -51,7 +51,7 @@ class QuantizedBinary(Binary):
     def run(self, xp: Any, input1: Array, input2: Array) -> Array:
         return activate(xp, self.exact(xp, input1, input2), self.activation)
 
-    def run_quantized(self, xp: Any, input1: Array, input2: Array) -> Array:
+    def stored(self, xp: Any, input1: Array, input2: Array) -> Array:
         a, b = (x.astype(np.int32) - affine(s).zero_point for x, s in zip((input1, input2), self.ins, strict=True))
         result = self.rescaled(xp, a, b) + affine(self.outs[0]).zero_point
         return xp.clip(result, *activation_range(self.activation, self.outs[0])).astype(input1.dtype)
@@ -104,8 +104,8 @@ class Additive(Arithmetic):
         """Both operands on the scale 2**result, where at least one has that scale (reference: Add16, Sub16)."""
         if max(first, second) != result:
             raise KernelError(
-                f"{self.name} of int16 with powers of two as scales needs one operand on the scale of the result and the "
-                f"other on that or a lesser one, got 2**{first} and 2**{second} for 2**{result}."
+                f"{self.name} of int16 with powers of two as scales needs one operand on the scale of the result, the "
+                f"other on that or a lesser one; got 2**{first} and 2**{second} for 2**{result}."
             )
         return rounding_divide_by_pot(xp, a, result - first), rounding_divide_by_pot(xp, b, result - second)
 
@@ -197,13 +197,18 @@ class Pow(Binary):
     def run(self, xp: Any, input1: Array, input2: Array) -> Array:
         if input1.dtype.kind == "i":
             _refuse_any(xp, self.ins[1], input2, lambda b: b < 0, "POW does not support negative value for int32.")
-        exponent = self.ins[1]
-        constant = exponent is not None and exponent.value is not None and exponent.size == 1 and exponent.rank == 0
-        quick = _QUICK_POWERS.get(float(exponent.value)) if constant and exponent is not None else None
+        quick = _QUICK_POWERS.get(self._constant_exponent)
         return quick(xp, input1) if quick else xp.power(input1, input2)
 
+    @cached_property
+    def _constant_exponent(self) -> float | None:
+        """The exponent if it is one constant scalar."""
+        spec = self.ins[1]
+        value = None if spec is None else spec.value
+        return None if value is None or np.ndim(value) else float(value)
 
-_QUICK_POWERS = {
+
+_QUICK_POWERS: dict[float | None, Body] = {
     2.0: lambda xp, x: x * x,
     3.0: lambda xp, x: x * x * x,
     0.5: lambda xp, x: xp.sqrt(x),

@@ -29,7 +29,7 @@ class Comparison(Binary):
     def run(self, xp: Any, input1: Array, input2: Array) -> Array:
         return getattr(xp, self.relation)(input1, input2)
 
-    def run_quantized(self, xp: Any, input1: Array, input2: Array) -> Array:
+    def stored(self, xp: Any, input1: Array, input2: Array) -> Array:
         return self.run(xp, *(self._scaled(xp, x, spec) for x, spec in zip((input1, input2), self.ins, strict=True)))
 
     def _scaled(self, xp: Any, x: Array, spec: TensorSpec | None) -> Array:

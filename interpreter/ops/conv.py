@@ -187,14 +187,15 @@ class _Transposed(WeightedOp):
             raise KernelError(
                 f"{self.name} got output shape {shape} for an input of shape {x} and {channels[1]} output channels."
             )
-        self.axes(shape, window)
+        if (sizes := tuple(axis.out for axis in self.axes(shape, window))) != x[1:-1]:
+            raise KernelError(f"{self.name} got an input of shape {x}; output shape {shape} comes from one of {sizes}.")
         return TensorSpec(input.type, shape)
 
 
 @op("TRANSPOSE_CONV", INT32, FLOAT, FLOAT, FLOAT,
     quantized=(INT32, INT8 | UINT8, FLOAT | INT8 | UINT8 | INT16, FLOAT | INT32 | INT64), versions=5)  # fmt: skip
 class TransposeConv(_Transposed):
-    """The gradient of a 2-D convolution: [n, h, w, c] spread by filters [out, h, w, c] (reference: transpose_conv.cc)."""
+    """The gradient of a 2-D convolution with filters [out, h, w, c] (reference: transpose_conv.cc)."""
 
     padding: Padding = Padding.SAME
     stride_w: int = 1

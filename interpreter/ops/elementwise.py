@@ -64,7 +64,7 @@ class Exp(RealUnary):
     def run(self, xp: Any, input: Array) -> Array:
         return xp.exp(input)
 
-    def real(self, x: np.ndarray) -> np.ndarray:
+    def real(self, x: np.ndarray) -> Array:
         return np.exp(x)
 
 
@@ -75,7 +75,7 @@ class Log(RealUnary):
     def run(self, xp: Any, input: Array) -> Array:
         return xp.log(input)
 
-    def real(self, x: np.ndarray) -> np.ndarray:
+    def real(self, x: np.ndarray) -> Array:
         scale, zero_point = affine(self.outs[0])
         least = np.float32(np.iinfo(self.outs[0].dtype).min - zero_point) * scale
         return np.where(x > 0, np.log(x), least)
@@ -93,7 +93,7 @@ class Rsqrt(RealUnary):
             raise KernelError("Rsqrt is only defined for positive values.")
         return super().run_quantized(xp, input)
 
-    def real(self, x: np.ndarray) -> np.ndarray:
+    def real(self, x: np.ndarray) -> Array:
         greatest = np.float32(np.iinfo(np.int16).max) * affine(self.outs[0]).scale
         return np.where(x > 0, 1 / np.sqrt(x), greatest)
 

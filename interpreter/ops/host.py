@@ -35,12 +35,12 @@ def shape_of(spec: TensorSpec) -> tuple[int, ...]:
 
 def integers(array: Array) -> tuple[int, ...]:
     """The elements of an index-like host array as Python integers, in order."""
-    return tuple(int(n) for n in np.asarray(array).reshape(-1))
+    return tuple(np.asarray(array).ravel().tolist())
 
 
 def scalar(array: Array, what: str) -> Any:
     """The only element of a host array as a Python number. Raises KernelError unless there is exactly one."""
-    elements = np.asarray(array).reshape(-1)
+    elements = np.asarray(array).ravel()
     if elements.size != 1:
         raise KernelError(f"{what} has {elements.size} elements, expected 1.")
     return elements[0].item()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec
+from ..graph import Array, Quantization, TensorSpec
 from .base import BOOL, FLOAT, HALF, INDEX, INT16, INT32, INTEGER, Op, op
 from .host import VALUES, dimensions, integers, known, normalize_axis, require_indices, require_rank, shape_of
 from .segment import combine
@@ -127,6 +127,8 @@ class EmbeddingLookup(Op):
     def infer(self, ids: TensorSpec, value: TensorSpec) -> TensorSpec:
         if ids.rank != 1 or value.rank < 2:
             raise KernelError(f"EMBEDDING_LOOKUP got {ids} and {value}, expected a vector and a matrix or more.")
+        if self.outs[0].type != value.type and value.quantization is not None:
+            _require_row_scales(value, value.quantization)
         return TensorSpec(self.outs[0].type, (*shape_of(ids), *shape_of(value)[1:]))
 
     def refuses(self, ids: TensorSpec, value: TensorSpec) -> str | None:
@@ -153,3 +155,11 @@ class EmbeddingLookup(Op):
         blocks = scales.shape[1]
         real = rows.reshape(ids.size, blocks, prod(value.shape[1:]) // blocks) * scales[:, :, None]
         return real.reshape(rows.shape).astype(result.dtype)
+
+
+def _require_row_scales(value: TensorSpec, quantization: Quantization) -> None:
+    rows, count = shape_of(value)[0], len(quantization.scales)
+    per_row = count // rows if rows else 0
+    fits = per_row * rows == count and per_row and prod(shape_of(value)[1:]) % per_row == 0
+    if count > 1 and not (fits and (quantization.block_size or quantization.axis == 0)):
+        raise KernelError(f"EMBEDDING_LOOKUP got {count} scales along {quantization.axis} for the rows of {value}.")

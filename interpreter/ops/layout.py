@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ def _permutation(perm: np.ndarray, rank: int) -> Shape:
 class Concatenation(Op):
     """The `values` one after another along `axis`; scalars form a vector.
 
-    Quantised values are brought to the scale of the output (reference kernel: ConcatenationWithScaling).
+    Quantised bytes are brought to the scale of the output (reference kernel: ConcatenationWithScaling); wider integers
+    stay as they are, as there.
     """
 
     axis: int = 0
@@ -75,7 +77,7 @@ class Concatenation(Op):
     def run_quantized(self, xp: Any, first: Array, *others: Array) -> Array:
         values = (first, *others)
         joined = self._joined(xp, [_rescaled(xp, v, s, self.outs[0]) for v, s in zip(values, self.ins, strict=True)])
-        if self.fused_activation_function is Activation.NONE:
+        if self.fused_activation_function is Activation.NONE or self.outs[0].quantization is None:
             return joined
         return xp.clip(joined, *activation_range(self.fused_activation_function, self.outs[0]))
 
@@ -85,7 +87,7 @@ class Concatenation(Op):
 
 def _rescaled(xp: Any, value: Array, spec: TensorSpec | None, out: TensorSpec) -> Array:
     """Stored integers of scale and zero point `spec` as such of `out`, through float32 as the reference does."""
-    if spec is None or spec.quantization is None or out.quantization is None:
+    if spec is None or spec.quantization is None or out.quantization is None or out.type not in INT8 | UINT8:
         return value
     scale, zero = spec.quantization.scales[0], spec.quantization.zero_points[0]
     out_scale, out_zero = out.quantization.scales[0], out.quantization.zero_points[0]
@@ -194,9 +196,8 @@ def _axis(name: str, axis: np.ndarray, rank: int) -> int:
 
 
 def _cut(value: Array, axis: int, sizes: Sequence[int]) -> tuple[Array, ...]:
-    ends = np.cumsum(sizes).tolist()
     before = (slice(None),) * axis
-    return tuple(value[(*before, slice(end - size, end))] for size, end in zip(sizes, ends, strict=True))
+    return tuple(value[(*before, slice(end - size, end))] for size, end in zip(sizes, accumulate(sizes), strict=True))
 
 
 def _without(shape: Shape, axis: int) -> Shape:

@@ -11,7 +11,7 @@ from ..graph import Array, TensorSpec
 from .affine import affine
 from .fixedpoint import round_half_away, saturate
 
-RealFunction = Callable[[np.ndarray], np.ndarray]
+RealFunction = Callable[[np.ndarray], Array]
 """A real function of float64 arrays; the tables round its results to float32 as the reference's are."""
 
 _STEPS = 512  # intervals of an int16 table: 9 bits of the value pick one, 7 bits interpolate in it
@@ -30,12 +30,12 @@ class Resident:
         return self._copies[xp]
 
 
-def bytes_of(dtype: np.dtype[Any]) -> np.ndarray:
+def bytes_of(dtype: np.dtype[Any]) -> Array:
     """int32 [256]: all values of an 8-bit dtype, in the order of their bytes as unsigned numbers."""
     return np.arange(256, dtype=np.uint8).view(dtype).astype(np.int32)
 
 
-def stored_function(function: RealFunction, x: np.ndarray, input: TensorSpec, output: TensorSpec) -> np.ndarray:
+def stored_function(function: RealFunction, x: np.ndarray, input: TensorSpec, output: TensorSpec) -> Array:
     """Stored results of a real function of 8-bit stored values (reference: LUTPopulateInt8)."""
     (scale, zero_point), (out_scale, out_zero_point) = affine(input), affine(output)
     real = (scale * (x - zero_point).astype(np.float32)).astype(np.float64)
@@ -45,7 +45,7 @@ def stored_function(function: RealFunction, x: np.ndarray, input: TensorSpec, ou
     return saturate(np, rounded + out_zero_point, output.dtype)
 
 
-def int16_table(function: RealFunction, input: TensorSpec, output: TensorSpec) -> np.ndarray:
+def int16_table(function: RealFunction, input: TensorSpec, output: TensorSpec) -> Array:
     """int16 [513]: values of a real function at the ends of 512 intervals (reference: LUTPopulateInt16<float>).
 
     Each is corrected by half the error that interpolation makes in the middle of its interval.
@@ -53,7 +53,7 @@ def int16_table(function: RealFunction, input: TensorSpec, output: TensorSpec) -
     return sampled(function, affine(input), affine(output), np.float32)
 
 
-def sampled(function: RealFunction, input: Any, output: Any, kind: Any) -> np.ndarray:
+def sampled(function: RealFunction, input: Any, output: Any, kind: Any) -> Array:
     """`int16_table` for (scale, zero point) pairs, computed in float32 or float64 as the reference does."""
     info = np.iinfo(np.int16)
     low, high = (kind(input[0]) * kind(bound - input[1]) for bound in (info.min, info.max))

@@ -128,7 +128,7 @@ class BatchMatMul(ProductOp):
         return TensorSpec(self.outs[0].type, (*batch, left[-2], right[-1]))
 
     @cached_property
-    def ratio(self) -> float | np.ndarray:
+    def ratio(self) -> Any:
         """The reference reads a per-tensor scale, which is 0 for per-channel operands."""
         per_channel = quantization(self.weights_spec).per_channel
         return 0.0 if per_channel else scale_ratio(self.input_spec, self.weights_spec, self.outs[0], rounded=True)

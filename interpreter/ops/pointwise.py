@@ -81,7 +81,7 @@ class RealUnary(Unary):
     def refuses(self, *inputs: TensorSpec) -> str | None:
         return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
 
-    def real(self, x: np.ndarray) -> np.ndarray:
+    def real(self, x: np.ndarray) -> Array:
         """The function on float64, for the tables."""
         raise NotImplementedError(type(self).__name__)
 
@@ -97,10 +97,29 @@ class RealUnary(Unary):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Binary(Elementwise):
-    """An op on pairs of elements of two operands."""
+    """An op on pairs of elements of two operands. Many 8-bit quantised ones go through a table of all 2**16 results."""
 
     def run(self, xp: Any, input1: Array, input2: Array) -> Array:
         raise NotImplementedError(type(self).__name__)
+
+    def run_quantized(self, xp: Any, input1: Array, input2: Array) -> Array:
+        if input1.dtype.itemsize > 1 or max(input1.size, input2.size) < _WORTH_A_TABLE:
+            return self.stored(xp, input1, input2)
+        pairs = (input1.view(np.uint8).astype(np.uint16) << 8) | input2.view(np.uint8)
+        return xp.take(self._table.on(xp), pairs)
+
+    def stored(self, xp: Any, input1: Array, input2: Array) -> Array:
+        """Results for pairs of stored values."""
+        raise NotImplementedError(type(self).__name__)
+
+    @cached_property
+    def _table(self) -> Resident:
+        assert self.ins[0] is not None
+        values = np.arange(256, dtype=np.uint8).view(self.ins[0].dtype)
+        return Resident(self.stored(np, values[:, None], values).reshape(-1))
+
+
+_WORTH_A_TABLE = 2**13  # elements from which making and using a table of 2**16 results takes less time than arithmetic
 
 
 def unary(name: str, types: TypeSet, body: Body, meaning: str, *, versions: int = 1) -> None:

@@ -50,7 +50,8 @@ class _Pool(Op):
 
     def stored(self, xp: Any, steps: Array) -> Array:
         """A quantised result, which has the scale of the input."""
-        return xp.clip(steps, *activation_range(self.fused_activation_function, self.outs[0])).astype(self.outs[0].dtype)
+        limits = activation_range(self.fused_activation_function, self.outs[0])
+        return xp.clip(steps, *limits).astype(self.outs[0].dtype)
 
 
 @op("AVERAGE_POOL_2D", FLOAT, quantized=_STORED, versions=3)

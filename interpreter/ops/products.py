@@ -25,6 +25,8 @@ from .fixedpoint import (
 from .fused import activate
 
 _EXACT = {np.dtype(np.float32): 2**24, np.dtype(np.float64): 2**53}
+
+
 def quantization(spec: TensorSpec) -> Quantization:
     """The quantisation of an operand that is known to have one."""
     assert spec.quantization is not None
@@ -47,7 +49,7 @@ def reach(spec: TensorSpec) -> int:
 def scale_ratio(input: TensorSpec, weights: TensorSpec, output: TensorSpec, *, rounded: bool = False) -> Any:
     """Product of the scales of input and weights over that of the output: a float, or float64 [channels].
 
-    Where the reference multiplies per tensor with GetQuantizedConvolutionMultipler, the product is `rounded` to float32.
+    The reference's GetQuantizedConvolutionMultipler, for per-tensor scales, has a product `rounded` to float32.
     """
     x, w, y = (quantization(spec) for spec in (input, weights, output))
     if w.per_channel:
@@ -141,14 +143,14 @@ class ProductOp(Op):
         return (255 if self.hybrid else reach(self.input_spec)) * reach(self.weights_spec)
 
     @cached_property
-    def ratio(self) -> float | np.ndarray:
+    def ratio(self) -> Any:
         """Scale of the accumulator over that of the output: a float, or float64 [channels]."""
         return scale_ratio(self.input_spec, self.weights_spec, self.outs[0])
 
     @cached_property
     def multiplier(self) -> tuple[Any, Any]:
         """`ratio` as (mantissa, shift)."""
-        return quantize_multiplier(self.ratio)  # type: ignore[arg-type]
+        return quantize_multiplier(self.ratio)
 
     @cached_property
     def limits(self) -> tuple[int, int]:

@@ -61,7 +61,7 @@ class ResizeNearestNeighbor(_Resize):
         aligned = self.align_corners and out > 1
         scale = np.float32(size - 1) / np.float32(out - 1) if aligned else np.float32(size) / np.float32(out)
         at = (np.arange(out, dtype=np.float32) + np.float32(0.5 if self.half_pixel_centers else 0)) * scale
-        nearest = round_half_away(np, at) if self.align_corners else np.floor(at)
+        nearest: np.ndarray = round_half_away(np, at) if self.align_corners else np.floor(at)
         return np.minimum(nearest.astype(np.int64), size - 1)
 
 
@@ -80,7 +80,7 @@ class ResizeBilinear(_Resize):
     def run(self, xp: Any, input: Array, size: Array) -> Array:
         if input.dtype in (np.float32, np.uint8):
             mixed = self._mix(xp, input.astype(np.float32), [self._positions(*p) for p in self.pairs(input, size)])
-            return mixed.astype(input.dtype)
+            return mixed if input.dtype == np.float32 else (mixed + np.float32(0.5)).astype(input.dtype)
         mixed = self._mix(xp, input.astype(np.int64), [self._fixed_positions(*p) for p in self.pairs(input, size)])
         half = _ONE * _ONE // 2
         return (xp.sign(mixed) * ((xp.abs(mixed) + half) // (2 * half))).astype(input.dtype)

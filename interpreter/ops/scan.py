@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .affine import affine
+from .affine import Affine, affine
 from .base import BOOL, DOUBLE, FLOAT, HALF, INDEX, INT8, NUMBER, UINT8, Activation, Op, op
 from .fixedpoint import saturate, saturating_rounding_doubling_high_mul
 from .fused import activate
@@ -108,7 +108,7 @@ class L2Normalization(Unary):
         if (refused := super().refuses(*inputs)) or not self.is_quantized:
             return refused
         got, zero_point = affine(self.outs[0]), 128 if inputs[0].type is TensorType.UINT8 else 0
-        if got == (2.0**-7, zero_point):
+        if got == Affine(np.float32(2.0**-7), zero_point):
             return None
         return f"operator L2_NORMALIZATION needs a result of scale 2**-7 and zero point {zero_point}, got {got}."
 

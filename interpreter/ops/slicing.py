@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -49,34 +48,14 @@ def _box(shape: Shape, begin: Shape, size: Shape) -> tuple[slice, ...]:
     return tuple(slice(b, b + s) for b, s in zip(begin, sizes, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """What STRIDED_SLICE takes of one dimension: a range of positions, or a single one without the dimension."""
-
-    start: int
-    stop: int
-    stride: int
-    single: bool = False
-
-    @property
-    def length(self) -> int:
-        return len(range(self.start, self.stop, self.stride))
-
-    @property
-    def index(self) -> int | slice:
-        """For indexing an array; a stop before the first position can't be written as a number there."""
-        if self.single:
-            return self.start
-        return slice(self.start, None if self.stop < 0 else self.stop, self.stride) if self.length else slice(0, 0)
-
-
 @op("STRIDED_SLICE", VALUES, INDEX, INDEX, INDEX, versions=8)
 class StridedSlice(Op):
     """tensor[begin[0]:end[0]:strides[0], ...] with the masks' meaning of TensorFlow. A view without a copy.
 
     Bit i of a mask is about entry i of the operands: `begin_mask` and `end_mask` ignore its limit, `ellipsis_mask`
     makes it stand for all dimensions that are left, `new_axis_mask` for a new dimension of size 1, `shrink_axis_mask`
-    takes one position and drops the dimension. With `offset`, `end` counts from `begin`.
+    takes one position and drops the dimension. With `offset`, `end` counts from `begin`. An ellipsis may stand for no
+    dimension at all, where the reference kernel lets it stand for one and ignores the last entry.
     """
 
     begin_mask: int = 0
@@ -91,36 +70,45 @@ class StridedSlice(Op):
             raise KernelError(
                 f"STRIDED_SLICE: begin, end, strides are {begin}, {end}, {strides}, expected equal sizes."
             )
-        starts = np.zeros(shape_of(begin)) if begin.value is None and self.offset else begin.value
+        starts = np.zeros(shape_of(begin), int) if begin.value is None and self.offset else begin.value
         if starts is None or end.value is None or strides.value is None:
             return TensorSpec(tensor.type, None)
-        cuts = self._cuts(shape_of(tensor), integers(starts), integers(end.value), integers(strides.value))
-        return TensorSpec(tensor.type, tuple(1 if c is None else c.length for c in cuts if c is None or not c.single))
+        limits = (integers(values) for values in (starts, end.value, strides.value))
+        sizes = iter(shape_of(tensor))
+        kept: list[int] = []
+        for entry in self._entries(shape_of(tensor), *limits):
+            if entry is None:
+                kept.append(1)
+            elif isinstance(entry, slice):
+                kept.append(len(range(*entry.indices(next(sizes)))))
+            else:
+                next(sizes)
+        return TensorSpec(tensor.type, (*kept, *sizes))
 
     def run(self, xp: Any, tensor: Array, begin: Array, end: Array, strides: Array) -> Array:
         limits = (integers(known(spec, a)) for spec, a in zip(self.ins[1:], (begin, end, strides), strict=True))
-        cuts = self._cuts(tensor.shape, *limits)
-        return tensor[(*(None if c is None else c.index for c in cuts), ...)]
+        return tensor[(*self._entries(tensor.shape, *limits), ...)]
 
-    def _cuts(self, shape: Shape, begin: Shape, end: Shape, strides: Shape) -> Iterator[Cut | None]:
-        """What to do with each dimension in turn; None is a new one."""
-        ellipsis = self.ellipsis_mask & -self.ellipsis_mask  # the first one counts
-        whole = [bool(ellipsis >> i & 1) for i in range(len(begin))]
-        added = [bool(self.new_axis_mask >> i & 1) and not whole[i] for i in range(len(begin))]
-        taken = len(begin) - sum(whole) - sum(added)
+    def _entries(self, shape: Shape, begin: Shape, end: Shape, strides: Shape) -> list[int | slice | None]:
+        """What indexes the tensor: a position or a slice for each dimension in turn, None for a new one."""
+        used = (1 << len(begin)) - 1
+        ellipsis = self.ellipsis_mask & -self.ellipsis_mask & used  # the first one counts
+        added = self.new_axis_mask & ~ellipsis & used
+        taken = (used & ~ellipsis & ~added).bit_count()
         if taken > len(shape):
             raise KernelError(f"STRIDED_SLICE takes {taken} dimensions of {list(shape)}.")
+        entries: list[int | slice | None] = []
         sizes = iter(shape)
         for i in range(len(begin)):
-            if added[i]:
-                yield None
-            elif whole[i]:
-                yield from (Cut(0, n, 1) for n in [next(sizes) for _ in range(len(shape) - taken)])
+            if ellipsis >> i & 1:
+                entries += [slice(None) for _ in islice(sizes, len(shape) - taken)]
+            elif added >> i & 1:
+                entries.append(None)
             else:
-                yield self._cut(i, next(sizes), begin[i], end[i], strides[i])
-        yield from (Cut(0, n, 1) for n in sizes)
+                entries.append(self._entry(i, next(sizes), begin[i], end[i], strides[i]))
+        return entries
 
-    def _cut(self, i: int, size: int, begin: int, end: int, stride: int) -> Cut:
+    def _entry(self, i: int, size: int, begin: int, end: int, stride: int) -> int | slice:
         if stride == 0:
             raise KernelError("STRIDED_SLICE: stride value has to be non-zero.")
         first, last = (0, size) if stride > 0 else (size - 1, -1)
@@ -129,12 +117,17 @@ class StridedSlice(Op):
         if self.shrink_axis_mask >> i & 1:
             if not 0 <= start < size:
                 raise KernelError(f"STRIDED_SLICE: index {begin} is out of range for a dimension of {size}.")
-            return Cut(start, start + 1, 1, single=True)
+            return start
         if self.end_mask >> i & 1:
-            return Cut(start, last, stride)
-        if self.offset and start + end > size:
+            stop = last
+        elif not self.offset:
+            stop = _clamped(end, size, low, high)
+        elif start + end > size:
             raise KernelError(f"STRIDED_SLICE: {end} positions from {begin} do not fit into a dimension of {size}.")
-        return Cut(start, start + end if self.offset else _clamped(end, size, low, high), stride)
+        else:
+            stop = max(start + end, low)
+        # A slice can't name what lies before the first position by a number.
+        return slice(0, 0) if start < 0 else slice(start, None if stop < 0 else stop, stride)
 
 
 def _clamped(position: int, size: int, low: int, high: int) -> int:

@@ -21,9 +21,8 @@ from .fixedpoint import (
     quantize_multiplier,
     rounding_divide_by_pot,
     saturate,
-    saturating_rounding_doubling_high_mul,
 )
-from .gemmlowp import bit_length, divide_by_power, exp_on_negative, log_of_at_least_one, reciprocal
+from .gemmlowp import bit_length, exp_on_negative, log_of_at_least_one, reciprocal
 from .lookup import Resident, interpolate, sampled
 from .pointwise import Elementwise
 
@@ -71,14 +70,14 @@ class RowWise(Elementwise):
 
     @cached_property
     def exp(self) -> Resident:
-        """int32 [256]: exp of minus a gap in Q0, 0 beyond the widest."""
+        """int64 [256]: exp of minus a gap in Q0, 0 beyond the widest."""
         exp = exp_on_negative(np, self.worth.on(np), _GAP_BITS)
-        return Resident(np.where(np.arange(256) <= self.widest, exp, 0).astype(np.int32))
+        return Resident(np.where(np.arange(256) <= self.widest, exp, 0).astype(np.int64))
 
     @cached_property
     def exp_term(self) -> Resident:
         """int32 [256]: the same in Q12, to be summed."""
-        return Resident(rounding_divide_by_pot(np, self.exp.on(np), _SUM_BITS))
+        return Resident(rounding_divide_by_pot(np, self.exp.on(np).astype(np.int32), _SUM_BITS))
 
     def gaps(self, xp: Any, x: Array) -> tuple[Array, Array]:
         """uint8: the gap of each 8-bit element; and int32: the sum of its row's exp in Q12."""
@@ -115,10 +114,15 @@ class Softmax(RowWise):
 
     def _of_bytes(self, xp: Any, x: Array) -> Array:
         gaps, total = self.gaps(xp, x)
-        scale, over = reciprocal(xp, total, _SUM_BITS)
+        inverse, over = reciprocal(xp, total, _SUM_BITS)
         info = np.iinfo(self.outs[0].dtype)
-        product = saturating_rounding_doubling_high_mul(xp, xp.take(self.exp.on(xp), gaps), scale)
-        return saturate(xp, divide_by_power(xp, product, over + 31 - info.bits) + int(info.min), info.dtype)
+        places = over.astype(np.int64) + (31 - info.bits)
+        share = xp.take(self.exp.on(xp), gaps) * inverse  # all of it is positive, so shifts round as they should
+        share += 1 << 30
+        share >>= 31
+        share += (1 << places) >> 1
+        share >>= places
+        return saturate(xp, share + int(info.min), info.dtype)
 
     def _of_int16(self, xp: Any, x: Array) -> Array:
         """The same by tables of exp and of 1 / (1 + x) (reference: SoftmaxInt16)."""

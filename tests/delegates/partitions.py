@@ -102,3 +102,15 @@ def strings(*values: bytes) -> np.ndarray:
     array = np.empty(len(values), object)
     array[:] = values
     return array
+
+
+def f32(values: Any) -> np.ndarray:
+    return np.asarray(values, np.float32)
+
+
+def i32(values: Any) -> np.ndarray:
+    return np.asarray(values, np.int32)
+
+
+def i64(values: Any) -> np.ndarray:
+    return np.asarray(values, np.int64)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.delegates.partitions import f32, i32
 from tests.fakes import DEVICE, FakeArray, FakeModule, HostAccessError
 
 OPS = Path(__file__).parents[2] / "interpreter" / "ops"
@@ -64,7 +65,7 @@ def test_methods_of_arrays_exist_in_cupy(cupy: Any) -> None:
 
 
 def put(*values: float) -> FakeArray:
-    return DEVICE.put(np.float32(values))
+    return DEVICE.put(f32(values))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,8 @@ def test_numpy_functions_refuse_arrays_of_the_fake_device() -> None:
 
 
 def test_the_fake_device_computes() -> None:
-    xp, x = DEVICE.xp, put(1, 2, 3)
+    xp: Any = DEVICE.xp
+    x: Any = put(1, 2, 3)
     results = {
         "scalars": (2 * x - np.float32(1)) / 2,
         "functions": xp.where(x > 1, xp.maximum(x, 2), xp.zeros((), np.float32)),
@@ -114,7 +116,7 @@ def test_the_fake_device_computes() -> None:
         "lists": xp.concatenate([x[:1], x[-1:]]),
         "submodules": xp.fft.rfft(x),
         "ufunc methods": xp.add.reduce(x),
-        "upload": xp.asarray(np.int32([1, 2])),
+        "upload": xp.asarray(i32([1, 2])),
     }
     wanted = {
         "scalars": [0.5, 1.5, 2.5],
@@ -123,7 +125,7 @@ def test_the_fake_device_computes() -> None:
         "scalar results": 3,
         "indices": [3, 1],
         "lists": [1, 3],
-        "submodules": np.fft.rfft(np.float32([1, 2, 3])).tolist(),
+        "submodules": np.fft.rfft(f32([1, 2, 3])).tolist(),
         "ufunc methods": 6,
         "upload": [1, 2],
     }

@@ -15,7 +15,10 @@ from tests.build import BOOL, F32, I32, I64, RESOURCE, STRING, GraphBuilder
 from tests.delegates.partitions import (
     bound,
     constant,
+    f32,
     flex_options,
+    i32,
+    i64,
     integer,
     kind,
     kinds,
@@ -57,7 +60,7 @@ LOWER = one("StringLower", [STRING], [STRING], encoding=text(b""))
 
 
 def test_a_node() -> None:
-    (result,) = run(FlexDelegate(), AS_STRING, np.float32([[1.5, -2]]))
+    (result,) = run(FlexDelegate(), AS_STRING, f32([[1.5, -2]]))
     assert result.dtype == object
     assert result.tolist() == [[b"1.50", b"-2.00"]]
 
@@ -66,10 +69,10 @@ def test_nodes_in_a_row_with_constants() -> None:
     b = FlexBuilder()
     x = b.input(STRING, [None])
     (number,) = b.flex("StringToNumber", [x], [F32], out_type=kind(1))
-    (total,) = b.flex("AddV2", [number, b.constant(np.float32([10, 20]))], [F32], T=kind(1))
+    (total,) = b.flex("AddV2", [number, b.constant(f32([10, 20]))], [F32], T=kind(1))
     (rendered,) = b.flex("AsString", [total], [STRING], T=kind(1), precision=integer(0))
     total_array, rendered_array = run(FlexDelegate(), b.graph([total, rendered]), strings(b"1", b"2"))
-    np.testing.assert_array_equal(total_array, np.float32([11, 22]))
+    np.testing.assert_array_equal(total_array, f32([11, 22]))
     assert rendered_array.tolist() == [b"11", b"22"]
 
 
@@ -105,23 +108,23 @@ def test_shapes_may_differ_from_call_to_call() -> None:
 
 
 def test_a_constant_node() -> None:
-    graph = one("Const", [], [F32], value=constant(1, np.float32([1, 2]).tobytes(), 2), dtype=kind(1))
+    graph = one("Const", [], [F32], value=constant(1, f32([1, 2]).tobytes(), 2), dtype=kind(1))
     (result,) = run(FlexDelegate(), graph)
-    np.testing.assert_array_equal(result, np.float32([1, 2]))
+    np.testing.assert_array_equal(result, f32([1, 2]))
 
 
 def test_tensor_lists_pass_between_partitions() -> None:
-    delegate, item, size = FlexDelegate(), np.float32([1, 2]), np.int32(3)
+    delegate, item, size = FlexDelegate(), f32([1, 2]), np.int32(3)
     make = one("TensorListReserve", [I32, I32], [VARIANT], element_dtype=kind(1), shape_type=kind(3))
     put = one("TensorListSetItem", [VARIANT, I32, F32], [VARIANT], element_dtype=kind(1))
     stack = one("TensorListStack", [VARIANT, I32], [F32], element_dtype=kind(1))
-    (values,) = run(delegate, make, np.int32([2]), np.asarray(size))
+    (values,) = run(delegate, make, i32([2]), np.asarray(size))
     assert values.dtype == object
     for index in range(3):
         (values,) = run(delegate, put, values, np.asarray(np.int32(index)), item)
         item += 1  # the list must not see what its operands become
-    (result,) = run(delegate, stack, values, np.int32([2]))
-    np.testing.assert_array_equal(result, np.float32([[1, 2], [2, 3], [3, 4]]))
+    (result,) = run(delegate, stack, values, i32([2]))
+    np.testing.assert_array_equal(result, f32([[1, 2], [2, 3], [3, 4]]))
 
 
 def table_graph(container: str = "", name: str = "table") -> Graph:
@@ -142,19 +145,19 @@ def test_a_table_lives_as_long_as_its_interpreter_and_is_its_own() -> None:
     program = delegate.compile(whole(graph))
     first, second = State(), State()
     query = strings(b"a", b"b")
-    found, size = program(Lane(first), [strings(b"a"), np.int64([1]), query])
+    found, size = program(Lane(first), [strings(b"a"), i64([1]), query])
     assert (found.tolist(), int(size)) == ([1, -1], 1)
-    found, size = program(Lane(first), [strings(b"b"), np.int64([2]), query])
+    found, size = program(Lane(first), [strings(b"b"), i64([2]), query])
     assert (found.tolist(), int(size)) == ([1, 2], 2)
-    found, size = program(Lane(second), [strings(b"b"), np.int64([3]), query])
+    found, size = program(Lane(second), [strings(b"b"), i64([3]), query])
     assert (found.tolist(), int(size)) == ([-1, 3], 1)
-    found, _ = run(FlexDelegate(), graph, strings(), np.int64([]), query)
+    found, _ = run(FlexDelegate(), graph, strings(), i64([]), query)
     assert found.tolist() == [-1, -1]
 
 
 def test_tables_are_told_apart_by_container_and_name() -> None:
-    delegate, state, none = FlexDelegate(), State(), [strings(), np.int64([])]
-    run(delegate, table_graph("a", "x"), strings(b"k"), np.int64([1]), strings(b"k"), state=state)
+    delegate, state, none = FlexDelegate(), State(), [strings(), i64([])]
+    run(delegate, table_graph("a", "x"), strings(b"k"), i64([1]), strings(b"k"), state=state)
     results = {
         names: run(delegate, table_graph(*names), *none, strings(b"k"), state=state)[0].tolist()
         for names in (("a", "x"), ("b", "x"), ("a", "y"))
@@ -186,17 +189,17 @@ def test_variables_of_two_interpreters() -> None:
     for state in states:
         initialised(delegate, state)
     for turn, state in enumerate((*states, *states)):
-        (value,) = run(delegate, variable_graph(), np.float32([1, turn]), state=state)
+        (value,) = run(delegate, variable_graph(), f32([1, turn]), state=state)
     assert value.tolist() == [2, 4]
-    (value,) = run(delegate, variable_graph(), np.float32([0, 0]), state=states[0])
+    (value,) = run(delegate, variable_graph(), f32([0, 0]), state=states[0])
     assert value.tolist() == [2, 2]
     with pytest.raises(KernelError, match="FlexAssignAddVariableOp#1"):
-        run(delegate, variable_graph("other"), np.float32([1, 1]), state=states[0])
+        run(delegate, variable_graph("other"), f32([1, 1]), state=states[0])
 
 
 def test_resources_end_with_their_interpreter() -> None:
     delegate, state = FlexDelegate(), State()
-    run(delegate, table_graph(), strings(b"a"), np.int64([1]), strings(b"a"), state=state)
+    run(delegate, table_graph(), strings(b"a"), i64([1]), strings(b"a"), state=state)
     alive = weakref.ref(state)
     assert len(delegate._resources._handles) == 1
     del state
@@ -233,8 +236,8 @@ def test_a_failed_assertion() -> None:
 @pytest.mark.parametrize(
     ("op", "inputs"),
     [
-        ("Fill", [np.int64([1 << 40]), np.float32(1)]),
-        ("Tile", [np.zeros(1000, np.float32), np.int64([1 << 40])]),
+        ("Fill", [i64([1 << 40]), np.float32(1)]),
+        ("Tile", [np.zeros(1000, np.float32), i64([1 << 40])]),
     ],
 )
 def test_results_over_the_limit_are_not_tried(op: str, inputs: list[Any]) -> None:
@@ -243,7 +246,7 @@ def test_results_over_the_limit_are_not_tried(op: str, inputs: list[Any]) -> Non
     graph = one(op, types, [F32], T=kind(1), **attributes)
     with pytest.raises(LimitError, match=f"{op} would give [0-9]+ elements, over the limit of 17179869184 bytes"):
         run(FlexDelegate(), graph, *map(np.asarray, inputs))
-    small = [i if i.dtype != np.int64 else np.int64([3]) for i in map(np.asarray, inputs)]
+    small = [i if i.dtype != np.int64 else i64([3]) for i in map(np.asarray, inputs)]
     with pytest.raises(LimitError, match="over the limit of 8 bytes"):
         run(FlexDelegate(max_tensor_bytes=8), graph, *small)
     (result,) = run(FlexDelegate(), graph, *small)
@@ -272,7 +275,7 @@ def test_nodes_that_contradict_their_operator(graph: Graph, says: str) -> None:
 
 def test_wrong_types_are_an_error_of_the_call() -> None:
     with pytest.raises(KernelError, match="double"):
-        run(FlexDelegate(), one("AddV2", [F32, F32], [F32], T=kind(1)), np.float32([1]), np.float64([1]))
+        run(FlexDelegate(), one("AddV2", [F32, F32], [F32], T=kind(1)), f32([1]), np.ones(1))
 
 
 def test_threads_share_one_partition() -> None:
@@ -288,7 +291,7 @@ def test_threads_share_one_partition() -> None:
             with pytest.raises(KernelError, match="could not correctly convert"):
                 program(Lane(State()), [strings(*texts, b"no")])
         lowered, numbers = program(Lane(State()), [strings(*texts)])
-        return lowered.tolist() == [t.lower() for t in texts] and numbers.tolist() == [float(t) for t in texts]
+        return [lowered.tolist(), numbers.tolist()] == [[t.lower() for t in texts], [float(t) for t in texts]]
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(call, range(800)))
@@ -299,11 +302,11 @@ def test_a_shared_table_counts_every_insertion() -> None:
     program = delegate.compile(whole(table_graph()))
 
     def insert(index: int) -> None:
-        program(Lane(state), [strings(f"k{index}".encode()), np.int64([index]), strings()])
+        program(Lane(state), [strings(f"k{index}".encode()), i64([index]), strings()])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(insert, range(200)))
-    found, size = program(Lane(state), [strings(b"k0"), np.int64([0]), strings(b"k7", b"k199")])
+    found, size = program(Lane(state), [strings(b"k0"), i64([0]), strings(b"k7", b"k199")])
     assert (found.tolist(), int(size)) == ([7, 199], 200)
 
 
@@ -311,7 +314,7 @@ def test_runs_within_a_graph_of_the_caller() -> None:
     import tensorflow as tf
 
     with tf.Graph().as_default():
-        (result,) = run(FlexDelegate(), AS_STRING, np.float32([1]))
+        (result,) = run(FlexDelegate(), AS_STRING, f32([1]))
     assert result.tolist() == [b"1.00"]
 
 

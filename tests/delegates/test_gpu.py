@@ -95,9 +95,8 @@ def test_there_and_back(shape: tuple[int, ...]) -> None:
 class Foreign:
     """An array of another library, by one protocol alone."""
 
-    def __init__(self, array: Any, *protocols: str) -> None:
-        for name in protocols:
-            setattr(type(self), name, property(lambda self, name=name: getattr(array, name)))
+    def __init__(self, array: Any, protocols: tuple[str, ...]) -> None:
+        self.__dict__.update({name: getattr(array, name) for name in protocols})
 
 
 @pytest.mark.gpu
@@ -105,7 +104,7 @@ class Foreign:
 def test_arrays_on_the_device_are_taken_uncopied(protocols: tuple[str, ...]) -> None:
     space = CupySpace()
     array = space.put(np.arange(4, dtype=np.float32))
-    foreign = type("Foreign", (Foreign,), {})(array, *protocols)
+    foreign = Foreign(array, protocols)
     assert space.owns(array)
     assert space.owns(foreign)
     assert not space.owns(np.zeros(3))

@@ -269,7 +269,7 @@ def _graph(case: Case, shapes: Sequence[tuple[int, ...] | None] | None) -> Graph
     first = given[0] if given else Operand(type=TensorType.FLOAT32)
     outputs = [_output(o, first) for o in case.outputs or (first,)]
     known = shapes or [None] * len(outputs)
-    tensors = [_tensor(f"input{i}", o, np.shape(o.data)) for i, o in enumerate(given)]
+    tensors = [_tensor(f"input{i}", o, np.asarray(o.data).shape) for i, o in enumerate(given)]
     numbers = iter(range(len(given)))
     ins = tuple(ABSENT if o is None else next(numbers) for o in operands)
     outs = tuple(range(len(given), len(given) + len(outputs)))

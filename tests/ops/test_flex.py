@@ -22,8 +22,8 @@ def flex_graph(op: str, ins: list[TensorType], outs: list[TensorType], options: 
     return b.graph(outputs)
 
 
-def flex_op(*args: object, **kwargs: object) -> Flex:
-    graph = flex_graph(*args, **kwargs)  # type: ignore[arg-type]
+def flex_op(op_name: str, ins: list[TensorType], outs: list[TensorType], options: bytes | None = None) -> Flex:
+    graph = flex_graph(op_name, ins, outs, options)
     op = bind(graph.nodes[0], graph)
     assert isinstance(op, Flex)
     return op

@@ -103,6 +103,12 @@ EMBEDDING = [
     Case("EMBEDDING_LOOKUP", [ints(3), const(X)], outputs=[F32], raises="Embedding Lookup: index out of bounds: got 3"),
     Case("EMBEDDING_LOOKUP", [ints(-1), const(X)], outputs=[F32], raises="index out of bounds: got -1"),
     Case("EMBEDDING_LOOKUP", [np.int32(1), const(X)], outputs=[F32], raises="expected a vector and a matrix"),
+    Case(
+        "EMBEDDING_LOOKUP",
+        [ints(1), q(TABLE, [0.1] * 4, axis=1, constant=True)],
+        outputs=[F32],
+        raises="4 scales along 1 for the rows",
+    ),
     Case("EMBEDDING_LOOKUP", [ints(1), const(TABLE)], outputs=[F32], refused="not supported from INT8 to FLOAT32"),
     Case("EMBEDDING_LOOKUP", [ints(1), q(TABLE, 0.1, 3)], outputs=[F32], refused="zero points other than 0"),
 ]

@@ -45,7 +45,7 @@ CONCATENATION = [
     Case("CONCATENATION", [X > 0, X < 0], label="bool"),
     Case("CONCATENATION", [X.astype(np.int64), X.astype(np.int64)], label="int64"),
     Case("CONCATENATION", [q(BYTES, 0.1, 3), q(BYTES, 0.1, 3)], {"axis": 1}, label="int8"),
-    Case("CONCATENATION", [q(np.int16(X * 99), 0.1), q(np.int16(X), 0.1)], label="int16"),
+    Case("CONCATENATION", [q(np.int16(X * 99), 0.1), q(np.int16(X * 9), 0.3)], label="int16 as it is"),
     Case(
         "CONCATENATION",
         [q(UBYTES, 0.1, 3), q(UBYTES, 0.237, 100), q(UBYTES, 0.05, 0)],

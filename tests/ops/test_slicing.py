@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -125,6 +127,14 @@ def test_operator(case: Case, backend: str) -> None:
     check(case, backend)
 
 
+def test_one_dimension_is_sliced_as_python_does() -> None:
+    vector = np.arange(4, dtype=np.float32)
+    op = one_op(Case("STRIDED_SLICE", [vector, ints(0), ints(0), ints(1)]))
+    for begin, end, stride in product(range(-6, 7), range(-6, 7), (-3, -2, -1, 1, 2, 3)):
+        got = op.run(np, vector, ints(begin), ints(end), ints(stride))
+        np.testing.assert_array_equal(got, vector[begin:end:stride])
+
+
 def test_sizes_alone_give_the_shape_of_a_slice() -> None:
     op = one_op(Case("SLICE", [X, ints(0, 0, 0), const(ints(1, 2, 3))]))
     assert infer_outputs(op, op.ins)[0].shape == (1, 2, 3)
@@ -137,6 +147,12 @@ def test_offsets_give_the_shape_before_their_beginning_is_known() -> None:
         Case("STRIDED_SLICE", [X, ints(0, 0), const(ints(2, 3)), const(ints(1, 2))], {"offset": True, "end_mask": 0})
     )
     assert infer_outputs(op, op.ins)[0].shape == (2, 2, 5)
+
+
+def test_an_offset_before_the_beginning_gives_nothing() -> None:
+    op = one_op(Case("STRIDED_SLICE", [X, const(ints(2)), const(ints(-9)), const(ints(1))], {"offset": True}))
+    assert infer_outputs(op, op.ins)[0].shape == (0, 4, 5)
+    assert op.run(np, X, ints(2), ints(-9), ints(1)).shape == (0, 4, 5)
 
 
 def test_a_slice_of_constants_of_a_plan() -> None:

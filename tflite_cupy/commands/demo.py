@@ -128,7 +128,7 @@ def _compare(got: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
         return {"passed": False, "difference": f"shape {list(got.shape)}, expected {list(expected.shape)}"}
     if expected.dtype.kind == "O":
         wrong = int(np.count_nonzero(got != expected))
-        return {"passed": wrong == 0, "difference": f"{wrong} of {expected.size} strings"}
+        return {"passed": wrong == 0, "difference": f"{wrong} of {expected.size} strings differ"}
     largest = np.abs(got - expected).max(initial=0)
     close = np.allclose(got, expected, RELATIVE, ABSOLUTE)
     return {"passed": bool(close), "difference": f"{largest:.1e}"}

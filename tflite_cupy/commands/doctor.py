@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
-from ..delegates.gpu import available
+from ..delegates.gpu import CupyGpuDelegate, available
 from .output import emit_json, table
 
 
@@ -68,10 +68,24 @@ def _gpu() -> Part:
         return Part("GPU delegate", False, "no NVIDIA GPU with a driver", "an NVIDIA driver")
     found = f"CUDA {cuda['cuda']} driver, {', '.join(cuda['devices'])}, {_version('cupy') or 'no CuPy'}"
     ready, reason = available()
-    if ready:
+    reason = _computing() if ready else reason
+    if not reason:
         return Part("GPU delegate", True, found)
     extra = "cuda12" if cuda["cuda"].startswith("12.") else "cuda13"
     return Part("GPU delegate", False, f"{found}: {reason}", f"pip install 'tflite-cupy[{extra}]'")
+
+
+def _computing() -> str:
+    """Why the GPU can't compile and run a kernel (a part of the CUDA toolkit is missing, say); "" if it can."""
+    delegate = CupyGpuDelegate()
+    space = delegate.space
+    failures: tuple[type[Exception], ...] = (*delegate.errors, ImportError, OSError)
+    try:
+        with space.lane():
+            space.get([space.put(np.ones(2, np.float32)) + 1])
+    except failures as error:
+        return f"it can't compute: {error}"
+    return ""
 
 
 def _tensorflow() -> list[Part]:

@@ -96,7 +96,7 @@ def _strings(name: str, value: Any) -> np.ndarray:
 def _map(function: Callable[[Any], bytes], array: np.ndarray) -> np.ndarray:
     """An object array of the same shape."""
     result = np.empty(array.shape, object)
-    result.flat = [function(item) for item in array.flat]
+    result.reshape(-1)[:] = [function(item) for item in array.flat]
     return result
 
 

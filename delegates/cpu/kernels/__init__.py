@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ....interpreter.ops.base import Op
-from . import conv
+from . import conv, depthwise, matmul
 
 __all__ = ["KERNELS", "prepare"]
 
@@ -22,7 +22,8 @@ Factory = Callable[[Op, Mapping[int, np.ndarray], int], Kernel | None]
 
 KERNELS: dict[str, Factory] = {
     "CONV_2D": conv.conv_2d,
-    "DEPTHWISE_CONV_2D": conv.depthwise_conv_2d,
+    "DEPTHWISE_CONV_2D": depthwise.depthwise_conv_2d,
+    "FULLY_CONNECTED": matmul.fully_connected,
 }
 """Factories by operator name."""
 

@@ -4,32 +4,58 @@ from __future__ import annotations
 
 import numpy as np
 
-from .epilogue import Epilogue
-from .threads import split
+from .blas import one_thread
+from .finish import Finish
+from .load import Load
+from .threads import parts, split
 
-BLOCK = 1 << 16
-"""Elements of a block: a quarter of a megabyte of float32, which level-2 caches hold beside its operands."""
+BLOCK = 1 << 18
+"""Elements of a block: a megabyte of float32, about what a level-2 cache holds. Smaller ones cost more calls."""
 
-GRAIN = 4_000_000
-"""Multiplications worth a thread of their own: about 0.1 ms."""
+FLOPS = 80.0
+"""Multiplications and additions that one core does in a nanosecond within a matrix product, roughly."""
 
 
-def affine(x: np.ndarray, matrix: np.ndarray, epilogue: Epilogue, num_threads: int) -> np.ndarray:
-    """x [m, k] @ matrix [k, n], finished by `epilogue`."""
+def affine(x: np.ndarray, matrix: np.ndarray, load: Load, finish: Finish, num_threads: int) -> np.ndarray:
+    """Values of x [m, k] times matrix [k, n], finished."""
     (m, k), n = x.shape, matrix.shape[1]
-    out = np.empty((m, n), x.dtype)
-    step = max(64, BLOCK // max(1, n))
+    if m < 2 * num_threads:
+        return _few_rows(x, matrix, load, finish, num_threads)
+    out = np.empty((m, n), finish.dtype)
+    shares = parts(2 * m * n * k / FLOPS, num_threads)
+    step = min(max(64, BLOCK // max(n, k, 1)), -(-m // shares))
 
-    def run(start: int, stop: int) -> None:
+    def body(start: int, stop: int) -> None:
         for row in range(start * step, min(stop * step, m), step):
             block = out[row : row + step]
-            np.matmul(x[row : row + step], matrix, out=block)
-            epilogue(block)
+            rows = loaded(load, x[row : row + step])
+            accumulator = finish.accumulator(block)
+            np.matmul(rows, matrix, out=accumulator)
+            finish(accumulator, block)
 
-    blocks = -(-m // step)
-    parts = min(num_threads, m * n * k // GRAIN)
-    if parts > blocks:
-        step = -(-m // parts)
-        blocks = -(-m // step)
-    split(blocks, max(1, parts), run)
+    with one_thread:
+        split(-(-m // step), shares, body)
     return out
+
+
+def _few_rows(x: np.ndarray, matrix: np.ndarray, load: Load, finish: Finish, num_threads: int) -> np.ndarray:
+    """The same, where threads share the columns of the matrix, whose reading takes the time."""
+    out = np.empty((len(x), matrix.shape[1]), finish.dtype)
+    rows, accumulator = loaded(load, x), finish.accumulator(out)
+
+    def body(start: int, stop: int) -> None:
+        np.matmul(rows, matrix[:, start:stop], out=accumulator[:, start:stop])
+
+    with one_thread:
+        split(matrix.shape[1], parts(matrix.size / 4, num_threads), body)
+    finish(accumulator, out)
+    return out
+
+
+def loaded(load: Load, source: np.ndarray) -> np.ndarray:
+    """The values of `source`, uncopied if they are as they should be."""
+    values = load.view(source)
+    if values is None:
+        values = np.empty(source.shape, np.float32)
+        load.copy(source, values)
+    return values

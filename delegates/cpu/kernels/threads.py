@@ -9,8 +9,16 @@ from threading import Lock
 
 import numpy as np
 
+_WORTH = 60_000.0
+"""Nanoseconds of work that are worth a thread of their own: a few times what handing it over costs."""
+
 _lock = Lock()
 _pool: ThreadPoolExecutor | None = None
+
+
+def parts(nanoseconds: float, num_threads: int) -> int:
+    """Into how many parts work of this length is best cut."""
+    return max(1, min(num_threads, int(nanoseconds / _WORTH)))
 
 
 def split(count: int, parts: int, body: Callable[[int, int], None]) -> None:
@@ -20,7 +28,8 @@ def split(count: int, parts: int, body: Callable[[int, int], None]) -> None:
     """
     parts = min(parts, count)
     if parts <= 1:
-        body(0, count)
+        if count:
+            body(0, count)
         return
     bounds = [count * part // parts for part in range(parts + 1)]
     pool = _workers()

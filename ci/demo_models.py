@@ -1,1 +1,0 @@
-../tflite_cupy/commands/demo_models.py

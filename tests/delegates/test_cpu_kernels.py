@@ -1,0 +1,165 @@
+"""Special kernels of the CPU delegate: the same results as the operators' own bodies."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.ops.harness import Case, Operand, const, one_op
+from tests.ops.test_conv import CONV, DEPTHWISE, SAME, TRANSPOSE, VALID, floats, int8, real, stored, weights
+from tests.ops.test_matmul import CASES as MATMUL
+from tests.ops.test_pool import CASES as POOL
+from tflite_cupy.delegates.cpu import kernels
+from tflite_cupy.delegates.cpu.kernels import finish, gemm, packing, threads
+from tflite_cupy.interpreter.ops.base import Activation, Op, refusal
+from tflite_cupy.interpreter.ops.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+
+RELU6 = {"fused_activation_function": Activation.RELU6}
+TWICE = {"stride_h": 2, "stride_w": 2}
+LARGER = [
+    real("CONV_2D", (2, 40, 37, 16), (24, 1, 1, 16), 24, "1x1-many-rows", VALID, RELU6),
+    real("CONV_2D", (1, 20, 20, 8), (16, 1, 1, 8), 16, "1x1-strided", SAME, TWICE),
+    real("CONV_2D", (1, 33, 35, 3), (16, 3, 3, 3), 16, "stem", SAME, TWICE, RELU6),
+    real("CONV_2D", (2, 21, 19, 20), (9, 5, 3, 20), 9, "5x3", SAME),
+    real("DEPTHWISE_CONV_2D", (2, 30, 29, 40), (1, 3, 3, 40), 40, "rows-with-a-rest", SAME, RELU6),
+    real("DEPTHWISE_CONV_2D", (1, 15, 14, 700), (1, 5, 5, 700), 700, "many-channels", SAME, TWICE),
+    real("DEPTHWISE_CONV_2D", (1, 9, 200, 32), (1, 3, 3, 32), 32, "long-rows", VALID),
+    stored("CONV_2D", int8(1, 20, 21, 32), weights(24, 3, 3, 32, channels=24), 24, int8(1, zero_point=5), "int8-larger",
+           SAME),
+    stored("CONV_2D", int8(1, 20, 21, 32), weights(24, 1, 1, 32, channels=24), 24, int8(1), "int8-1x1", SAME, RELU6),
+    stored("DEPTHWISE_CONV_2D", int8(1, 20, 21, 32), weights(1, 3, 3, 32, channels=32, axis=3), 32, int8(1), "int8",
+           SAME, TWICE),
+]  # fmt: skip
+
+
+def bound(case: Case) -> tuple[Op, dict[int, np.ndarray], list[np.ndarray | None]]:
+    """The op of a case, its constants by position and its operands, which are read-only."""
+    op = one_op(case)
+    assert refusal(op, op.ins) is None
+    operands = [None if o is None else np.asarray(o.data if isinstance(o, Operand) else o) for o in case.inputs]
+    for operand in operands:
+        if operand is not None:
+            operand.flags.writeable = False
+    constants = {p: operand for p, operand in enumerate(operands) if isinstance(case.inputs[p], Operand)
+                 and case.inputs[p].constant and operand is not None}  # type: ignore[union-attr] # fmt: skip
+    return op, constants, operands
+
+
+def has_kernel(case: Case) -> bool:
+    """Whether a case can run and there is a special kernel for it."""
+    if case.refused is not None or case.raises is not None:
+        return False
+    op, constants, _ = bound(case)
+    return kernels.prepare(op, constants, 1) is not None
+
+
+CASES = [*LARGER, *filter(has_kernel, (*CONV, *DEPTHWISE, *TRANSPOSE, *MATMUL, *POOL))]
+
+
+def assert_same(got: Any, want: Any) -> None:
+    assert got.dtype == want.dtype
+    assert got.shape == want.shape
+    if got.dtype.kind == "f":
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+    else:
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_kernel_gives_what_the_body_gives(case: Case, num_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_WORTH", 1.0)
+    op, constants, operands = bound(case)
+    kernel = kernels.prepare(op, constants, num_threads)
+    assert kernel is not None
+    with np.errstate(all="ignore"):
+        want = op.body(np, *operands)
+        assert_same(kernel(*operands), want)
+        loose = [None if o is None else _strided(o) if p not in constants else o for p, o in enumerate(operands)]
+        assert_same(kernel(*loose), want)
+
+
+def _strided(x: np.ndarray) -> np.ndarray:
+    """The same values, every other element of an array."""
+    return np.repeat(x, 2, axis=-1)[..., ::2] if x.ndim else x
+
+
+@pytest.mark.parametrize("case", LARGER, ids=str)
+def test_kernel_has_no_state_that_threads_share(case: Case) -> None:
+    op, constants, operands = bound(case)
+    kernel = kernels.prepare(op, constants, 2)
+    assert kernel is not None
+    x = operands[0]
+    assert x is not None
+    inputs = [np.roll(x[:, : x.shape[1] - i % 3], i, axis=2) for i in range(12)]
+    want = [kernel(i, *operands[1:]) for i in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for got, expected in zip(pool.map(lambda i: kernel(i, *operands[1:]), inputs), want, strict=True):
+                np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("operator", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+def test_weights_that_come_with_a_call_are_left_to_the_body(operator: str) -> None:
+    shape = {"CONV_2D": (4, 3, 3, 2), "DEPTHWISE_CONV_2D": (1, 3, 3, 2), "FULLY_CONNECTED": (4, 2)}[operator]
+    case = Case(operator, [floats(1, 5, 5, 2), floats(*shape), None], {"stride_h": 1, "stride_w": 1})
+    assert kernels.prepare(one_op(case), {}, 1) is None
+
+
+def test_equal_weights_are_packed_once() -> None:
+    values = floats(3, 4)
+    first = packing.pack(values, ("t",), np.transpose)
+    assert packing.pack(values.copy(), ("t",), np.transpose) is first
+    assert packing.pack(values, ("other",), np.transpose) is not first
+    assert not first.flags.writeable
+    assert not np.shares_memory(packing.pack(values, ("same",), np.asarray), values)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_requantisation_is_exact(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    channels = int(rng.integers(1, 9))
+    ratios = np.exp(rng.uniform(np.log(2**-14), np.log(4), channels))
+    if seed % 2:
+        ratios = 2.0 ** rng.integers(-12, 3, channels)
+    mantissa, shift = quantize_multiplier(ratios)
+    bias = rng.integers(-(2**20), 2**20, channels).astype(np.int32)
+    span = min(2**21, int(300 / ratios.min())) + 10
+    accumulator = rng.integers(-span, span, (2001, channels)).astype(np.int32)
+    steps = multiply_by_quantized_multiplier(np, accumulator + bias, mantissa, shift)
+    got = np.empty(accumulator.shape, np.int8)
+    finish.Requantize(bias, mantissa, shift, -7, (-120, 127), np.int8)(accumulator.astype(np.float32), got)
+    np.testing.assert_array_equal(got, np.clip(steps - 7, -120, 127))
+
+
+def test_ranges_are_covered_once() -> None:
+    seen = np.zeros(10, int)
+
+    def body(start: int, stop: int) -> None:
+        seen[start:stop] += 1
+
+    threads.split(10, 4, body)
+    threads.split(0, 4, body)
+    assert (seen == 1).all()
+
+
+def test_an_error_in_any_part_reaches_the_caller() -> None:
+    def body(start: int, stop: int) -> None:
+        if stop == 10:
+            raise ValueError("the last part failed")
+
+    with pytest.raises(ValueError, match="the last part"):
+        threads.split(10, 4, body)
+
+
+def test_few_rows_share_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_WORTH", 1.0)
+    case = Case("FULLY_CONNECTED", [floats(2, 64), const(floats(37, 64, seed=1)), None], RELU6)
+    op, constants, operands = bound(case)
+    kernel = kernels.prepare(op, constants, 4)
+    assert kernel is not None
+    assert gemm.BLOCK > 2 * 37
+    np.testing.assert_allclose(kernel(*operands), op.body(np, *operands), rtol=1e-5)

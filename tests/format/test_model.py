@@ -1,0 +1,149 @@
+"""What a model can be loaded from, and what is and is not copied."""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.format.samples import convolution, difference, strings
+from tests.format.surgery import edited, part
+from tflite_cupy.interpreter.errors import InputError, ModelError, TfliteError
+from tflite_cupy.interpreter.format.model import load_model
+from tflite_cupy.interpreter.format.writer import write_model
+from tflite_cupy.interpreter.graph import Model
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(write_model(convolution()))
+    return path
+
+
+@pytest.mark.parametrize("make", [bytes, bytearray, memoryview, lambda data: memoryview(data + data)[: len(data)]])
+def test_bytes(make: Callable[[bytes], Any]) -> None:
+    data = write_model(convolution())
+    assert difference(load_model(make(data)), load_model(data)) is None
+
+
+def test_a_view_with_steps() -> None:
+    data = write_model(convolution())
+    spread = bytearray(2 * len(data))
+    spread[::2] = data
+    assert difference(load_model(memoryview(spread)[::2]), load_model(data)) is None
+
+
+def test_a_path(file: Path) -> None:
+    data = file.read_bytes()
+    for source in (file, str(file)):
+        assert difference(load_model(source), load_model(data)) is None
+
+
+def test_a_file_is_mapped_and_its_constants_are_views(file: Path) -> None:
+    model = load_model(file)
+    assert isinstance(model.keepalive, mmap.mmap)
+    held = np.frombuffer(model.keepalive, np.uint8)
+    shared = {tensor.type.name for tensor in constants(model) if np.shares_memory(tensor.data, held)}
+    copied = {tensor.type.name for tensor in constants(model) if not np.shares_memory(tensor.data, held)}
+    assert shared == {"INT8", "INT32", "FLOAT16", "FLOAT32"}
+    assert copied == {"INT4", "INT32"}  # packed; without elements
+
+
+def constants(model: Model) -> list[Any]:
+    return [tensor for graph in model.graphs for tensor in graph.tensors if tensor.data is not None]
+
+
+@pytest.mark.parametrize("make", [bytes, bytearray])
+def test_constants_are_read_only(make: Callable[[bytes], bytes], file: Path) -> None:
+    for source in (make(file.read_bytes()), file):
+        for tensor in constants(load_model(source)):
+            assert not tensor.data.flags.writeable
+            with pytest.raises(ValueError, match="read-only"):
+                tensor.data[...] = 0
+
+
+def test_constants_outlive_the_model_and_the_file(file: Path) -> None:
+    model = load_model(file)
+    data = model.graphs[0].tensors[1].data
+    expected = convolution().graphs[0].tensors[1].data
+    os.unlink(file)
+    del model
+    gc.collect()
+    assert data is not None
+    assert expected is not None
+    assert data.tolist() == expected.tolist()
+
+
+def test_constants_at_any_alignment() -> None:
+    """Official files align to 4 bytes; int64 and float64 constants in them are not where NumPy wants them."""
+    data = write_model(strings())
+    for shift in range(1, 8):
+        padded = bytes(shift) + data
+        model = load_model(memoryview(padded)[shift:])
+        assert all(tensor.data.flags.aligned for tensor in constants(model))
+        assert difference(model, load_model(data)) is None
+
+
+@pytest.mark.parametrize("name", ["missing.tflite", "no/such/folder", "", "nul\0"])
+def test_missing_files(name: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        load_model(name)
+    assert str(caught.value).startswith(f"Could not open '{name}'.")
+    assert isinstance(caught.value, ValueError)
+
+
+def test_folders_and_pipes_are_no_files(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (tmp_path, pipe):
+        with pytest.raises(ModelError) as caught:
+            load_model(path)
+        assert str(caught.value).startswith(f"Could not open '{path}'.")
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "empty.tflite"
+    path.touch()
+    with pytest.raises(ModelError, match="The model is not a valid Flatbuffer buffer"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("source", [None, 3, 1.5, ["model.tflite"]])
+def test_other_sources(source: Any) -> None:
+    with pytest.raises(InputError, match="a path or bytes"):
+        load_model(source)
+
+
+def test_errors_do_not_keep_the_next_model_from_loading() -> None:
+    data = write_model(strings())
+    for end in (0, 8, 100, len(data) // 2):
+        with pytest.raises(TfliteError):
+            load_model(data[:end])
+    assert difference(load_model(data), load_model(data)) is None
+
+
+def test_unknown_ranks_and_scalars() -> None:
+    """Schema: a shape of [] is a scalar only if has_rank says so."""
+
+    def edit(root: Any) -> None:
+        part(root, "subgraphs[0].tensors[0]").update(shape=(), shape_signature=None, has_rank=False)
+
+    tensors = load_model(edited(strings(), edit)).graphs[0].tensors
+    assert tensors[0].dims is None
+    assert tensors[3].dims == ()
+    assert tensors[2].dims == (2, 3)
+
+
+def test_names_of_operators() -> None:
+    model = load_model(write_model(strings()))
+    flex, gather = model.graphs[0].nodes
+    assert (flex.name, flex.custom, dict(flex.attributes)) == ("FlexStringUpper", True, {})
+    assert (gather.name, gather.custom, gather.custom_options) == ("GATHER", False, b"")
+    assert dict(gather.attributes) == {"axis": 0, "batch_dims": 0}
