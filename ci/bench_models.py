@@ -10,7 +10,15 @@ import numpy as np
 from tflite_cupy.interpreter.graph import ABSENT, Graph, Model, Node, Quantization, Signature, Tensor, TensorType
 from tflite_cupy.interpreter.ops.base import Activation, Padding
 
-MOBILENET_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+MOBILENET_V2 = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 """Expansion, channels, blocks and first stride of each stage (Sandler et al. 2018, table 2)."""
 
 
@@ -31,7 +39,9 @@ class Builder:
             return self._tensor(Tensor(name, TensorType.FLOAT32, shape))
         return self._tensor(Tensor(name, TensorType.INT8, shape, quantization=_quantization([scale], zero_point)))
 
-    def conv(self, x: int, channels: int, size: int = 1, stride: int = 1, activation: Activation = Activation.RELU6) -> int:
+    def conv(
+        self, x: int, channels: int, size: int = 1, stride: int = 1, activation: Activation = Activation.RELU6
+    ) -> int:
         shape = (channels, size, size, self.shape(x)[3])
         attributes = _window(stride, activation)
         return self._weighted("CONV_2D", x, shape, 0, self._spatial(x, stride, channels), attributes)
@@ -39,7 +49,9 @@ class Builder:
     def depthwise(self, x: int, stride: int) -> int:
         channels = self.shape(x)[3]
         attributes = {**_window(stride, Activation.RELU6), "depth_multiplier": 1}
-        return self._weighted("DEPTHWISE_CONV_2D", x, (1, 3, 3, channels), 3, self._spatial(x, stride, channels), attributes)
+        return self._weighted(
+            "DEPTHWISE_CONV_2D", x, (1, 3, 3, channels), 3, self._spatial(x, stride, channels), attributes
+        )
 
     def add(self, x: int, y: int) -> int:
         attributes = {"fused_activation_function": Activation.NONE}
@@ -83,7 +95,9 @@ class Builder:
         float32, int8, int32 = TensorType.FLOAT32, TensorType.INT8, TensorType.INT32
         if not self.quantized:
             weights = Tensor("weights", float32, values.shape, data=values.astype(np.float32))
-            return self._tensor(weights), self._tensor(Tensor("bias", float32, bias.shape, data=bias.astype(np.float32)))
+            return self._tensor(weights), self._tensor(
+                Tensor("bias", float32, bias.shape, data=bias.astype(np.float32))
+            )
         others = tuple(n for n in range(values.ndim) if n != axis)
         scales = np.abs(values).max(axis=others) / 127
         stored = np.rint(values / np.expand_dims(scales, others)).astype(np.int8)
@@ -97,7 +111,9 @@ class Builder:
 
     def _node(self, operator: str, inputs: Sequence[int], output: int, attributes: Mapping[str, Any]) -> int:
         assert ABSENT not in inputs
-        self.nodes.append(Node(len(self.nodes), operator, tuple(inputs), (output,), attributes, version=3 if self.quantized else 1))
+        self.nodes.append(
+            Node(len(self.nodes), operator, tuple(inputs), (output,), attributes, version=3 if self.quantized else 1)
+        )
         return output
 
     def _tensor(self, tensor: Tensor) -> int:

@@ -45,6 +45,7 @@ class BaseInterpreter:
         *,
         keep_all: bool,
         require: str | None,
+        absent: Mapping[str, str],
     ) -> None:
         source = model_path or model_content
         if not source:
@@ -53,7 +54,7 @@ class BaseInterpreter:
             raise ModelError("Can't both provide `model_path` and `model_content`")
         self.model = load_model(source)
         self._engine = Engine(self.model, delegates, require=require)
-        self._keep_all = keep_all
+        self._absent = absent
         self._session = Session(self._engine, self.model.graphs[0], keep_all=keep_all)
         self._signatures = {s.key: s for s in self.model.signatures}
         if require is not None:
@@ -147,7 +148,7 @@ class BaseInterpreter:
 
     def delegation_report(self) -> DelegationReport:
         """Which delegate runs which node, per signature and subgraph, and why others refused."""
-        return delegation_report(self._engine)
+        return delegation_report(self._engine, self._absent)
 
     @contextmanager
     def trace(self) -> Iterator[list[tuple[int, int, str]]]:

@@ -69,6 +69,7 @@ class DelegationReport:
     subgraphs: tuple[SubgraphReport, ...]
     signatures: Mapping[str, tuple[int, ...]]  # key -> the subgraphs it reaches, its own first
     titles: Mapping[str, str] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)  # delegates that were not there to be asked, and why
 
     def totals(self, indices: Iterable[int] | None = None) -> dict[str, DelegateTotal]:
         """Totals per delegate over these subgraphs, by default all."""
@@ -91,6 +92,7 @@ class DelegationReport:
             "totals": _totals_json(self.totals()),
             "folded": sum(s.of("folded") for s in self.subgraphs),
             "unused": sum(s.of("unused") for s in self.subgraphs),
+            "absent": dict(self.absent),
         }
 
     def __str__(self) -> str:
@@ -100,6 +102,7 @@ class DelegationReport:
         blocks = [self._block(f"signature {key!r}", indices) for key, indices in entries]
         if left:
             blocks.append(self._block("subgraphs of no signature", left))
+        blocks += [f"{name} was not asked: {reason}" for name, reason in self.absent.items()]
         return "\n\n".join(blocks)
 
     def _block(self, title: str, indices: Sequence[int]) -> str:
@@ -109,12 +112,12 @@ class DelegationReport:
         return "\n".join(lines)
 
 
-def delegation_report(engine: Engine) -> DelegationReport:
-    """The report of every subgraph, from the plan that ran last, or for the declared shapes if none has run."""
+def delegation_report(engine: Engine, absent: Mapping[str, str]) -> DelegationReport:
+    """The report of every subgraph, from the plan made last, or for the declared shapes if there is none."""
     model = engine.model
     subgraphs = tuple(_subgraph(engine.latest_plan(graph)) for graph in model.graphs)
     signatures = {s.key: tuple(_reachable(engine, s.graph)) for s in model.signatures}
-    return DelegationReport(subgraphs, signatures, {d.name: d.title for d in engine.delegates})
+    return DelegationReport(subgraphs, signatures, {d.name: d.title for d in engine.delegates}, absent)
 
 
 def _reachable(engine: Engine, start: int) -> list[int]:
@@ -210,24 +213,29 @@ def _subgraph_json(subgraph: SubgraphReport, titles: Mapping[str, str]) -> dict[
 
 
 def _subgraph_lines(subgraph: SubgraphReport) -> list[str]:
-    count = len(subgraph.nodes)
-    lines = [f"  subgraph {subgraph.index} {subgraph.name!r}: {count} nodes"]
+    count = _count(len(subgraph.nodes), "node")
+    lines = [f"  subgraph {subgraph.index} {subgraph.name!r}: {count}"]
     for name in (*NAMES, *(n for n in subgraph.totals if n not in NAMES)):
         total = subgraph.totals.get(name, DelegateTotal())
-        moved = f", copies {_size(total.bytes_in)} in and {_size(total.bytes_out)} out" if total.bytes_in or total.bytes_out else ""  # noqa: E501  # fmt: skip
-        lines.append(f"    {name:<5} {total.nodes:>5} of {count} nodes in {total.partitions} partitions{moved}")
+        copies = f", copies {_size(total.bytes_in)} in and {_size(total.bytes_out)} out"
+        moved = copies if total.bytes_in or total.bytes_out else ""
+        lines.append(f"    {name:<5} {total.nodes:>5} of {count} in {_count(total.partitions, 'partition')}{moved}")
     for note, why in (("folded", "known before the call"), ("unused", "nobody reads their outputs")):
         if subgraph.of(note):
-            lines.append(f"    {note} {subgraph.of(note)} nodes ({why})")
+            lines.append(f"    {note} {_count(subgraph.of(note), 'node')} ({why})")
     for position, (name, members) in enumerate(subgraph.partitions):
         kinds = Counter(subgraph.nodes[i].name for i in members)
         listed = ", ".join(f"{kind} x{n}" if n > 1 else kind for kind, n in kinds.most_common(6))
-        more = f", {len(kinds) - 6} more kinds" if len(kinds) > 6 else ""
+        more = f", {_count(len(kinds) - 6, 'more kind')}" if len(kinds) > 6 else ""
         lines.append(f"    partition {position} on {name}: {listed}{more}")
     refused = Counter((name, sentence) for n in subgraph.nodes for name, sentence in n.refusals.items())
     for (name, sentence), n in refused.most_common():
         lines.append(f"    {name} refused {n}: {sentence}")
     return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _size(nbytes: int) -> str:

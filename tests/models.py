@@ -6,8 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from tests.build import F32, I32, STRING, GraphBuilder, model
+from tests.build import F32, I32, RESOURCE, STRING, GraphBuilder, model
 from tflite_cupy.interpreter.format.writer import write_model
+from tflite_cupy.interpreter.graph import Model
 
 
 @cache
@@ -55,3 +56,18 @@ def passthrough() -> bytes:
         "strings": (2, {"s": 0}, {"row": 2}),
     }
     return write_model(model(same, scalar, strings, signatures=signatures))
+
+
+def counter() -> Model:
+    """increment(x): v += x, starting from 10; initialised once."""
+    b = GraphBuilder("increment")
+    x = b.input(F32, [2])
+    b.op("CALL_ONCE", [], [], init_subgraph_index=1)
+    (handle,) = b.op("VAR_HANDLE", [], [b.tensor(RESOURCE)], shared_name="v")
+    (value,) = b.op("READ_VARIABLE", [handle], [b.tensor(F32, [2])])
+    total = b.add("ADD", [value, x])
+    b.op("ASSIGN_VARIABLE", [handle, total], [])
+    i = GraphBuilder("init")
+    (own,) = i.op("VAR_HANDLE", [], [i.tensor(RESOURCE)], shared_name="v")
+    i.op("ASSIGN_VARIABLE", [own, i.constant(np.float32([10, 20]))], [])
+    return model(b.graph([total]), i.graph([]))

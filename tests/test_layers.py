@@ -25,7 +25,7 @@ FLOORS = (  # of the interpreter, from the ground up: a file sees its own floor 
     ("ops",),
     ("runtime",),
     ("session",),
-    ("runner", "report", "profile"),
+    ("runner", "report"),
     ("classic",),
 )
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms} | {"__init__": len(FLOORS)}

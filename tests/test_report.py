@@ -85,10 +85,11 @@ def test_each_refusal_is_given() -> None:
 def test_table() -> None:
     text = str(interpreter(branching(), FakeGpuDelegate()).delegation_report())
     assert text.startswith("signature 'pick'\n  subgraph 0 'pick': 2 nodes\n")
-    assert "    cpu       2 of 2 nodes in 2 partitions" in text
+    assert "    cpu       2 of 2 nodes in 2 partitions\n" in text
+    assert text.endswith('gpu was not asked: device="cpu" was asked for.')
     assert "gpu refused 1: its copies would cost more than it does." in text
     assert "    partition 0 on cpu: IF" in text
-    assert "folded 1 nodes (known before the call)" in text
+    assert "folded 1 node (known before the call)" in text
     assert "gpu refused 1: control flow runs between partitions." in text
 
 

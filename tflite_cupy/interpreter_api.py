@@ -54,13 +54,14 @@ class Interpreter(BaseInterpreter):
     ) -> None:
         _check_threads(num_threads)
         named = [_from_entry_point(d) if isinstance(d, str) else d for d in delegates]
-        ours = _default_delegates(device, num_threads, flex)
+        gpu, why_not = _gpu(device)
         super().__init__(
             model_path,
             model_content,
-            [*named, *(experimental_delegates or ()), *ours],
+            [*named, *(experimental_delegates or ()), *gpu, CpuDelegate(num_threads), FlexDelegate(flex)],
             keep_all=experimental_preserve_all_tensors,
             require=require,
+            absent={"gpu": why_not} if why_not else {},
         )
 
 
@@ -72,17 +73,18 @@ def load_delegate(library: str, options: Any = None) -> NoReturn:
     )
 
 
-def _default_delegates(device: str, num_threads: int | None, flex: str | Sequence[str]) -> list[Delegate]:
+def _gpu(device: str) -> tuple[list[Delegate], str]:
+    """The GPU delegate if `device` asks for it and there is a GPU, else why there is none."""
     if device not in DEVICES:
         raise InputError(f"device={device!r} is unknown", hint=f"Use one of {', '.join(DEVICES)}.")
-    result: list[Delegate] = []
-    if device != "cpu":
-        is_there, reason = available()
-        if is_there:
-            result.append(CupyGpuDelegate())
-        elif device == "gpu":
-            raise MissingDependencyError(f"there is no GPU to run on: {reason}", hint="Run `tflite-cupy doctor`.")
-    return [*result, CpuDelegate(num_threads), FlexDelegate(flex)]
+    if device == "cpu":
+        return [], 'device="cpu" was asked for.'
+    is_there, reason = available()
+    if is_there:
+        return [CupyGpuDelegate()], ""
+    if device == "gpu":
+        raise MissingDependencyError(f"there is no GPU to run on: {reason}", hint="Run `tflite-cupy doctor`.")
+    return [], reason
 
 
 @cache

@@ -11,30 +11,20 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec
-from .affine import affine, lacks_zero_offset, requantized
-from .base import DOUBLE, FLOAT, HALF, INT8, INT16, UINT8, op
-from .fixedpoint import (
-    quantize_multiplier,
-    round_half_away,
-    rounding_divide_by_pot,
-    saturate,
-)
+from .affine import affine, requantized
+from .base import INT8, INT16, op
+from .fixedpoint import quantize_multiplier, round_half_away, rounding_divide_by_pot, saturate
 from .fused import clamp
-from .pointwise import Binary, RealUnary, Unary
-
-REAL = FLOAT | HALF | DOUBLE
-BYTE = INT8 | UINT8
+from .pointwise import BYTE, REAL, Binary, RealUnary, Unary
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Clamp(Unary):
     """Each element held between two bounds, `low` and `high`."""
 
+    symmetric_int16 = True
     low = 0.0
     high = inf
-
-    def refuses(self, *inputs: TensorSpec) -> str | None:
-        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
 
     def run(self, xp: Any, input: Array) -> Array:
         return clamp(xp, input, self.low, None if self.high == inf else self.high)
@@ -78,10 +68,8 @@ class Relu0To1(Clamp):
 class LeakyRelu(Unary):
     """x where x > 0, alpha * x elsewhere."""
 
+    symmetric_int16 = True
     alpha: float = 0.0
-
-    def refuses(self, *inputs: TensorSpec) -> str | None:
-        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
 
     def run(self, xp: Any, input: Array) -> Array:
         alpha = input.dtype.type(self.alpha)

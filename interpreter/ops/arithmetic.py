@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .affine import affine, lacks_zero_offset, log2_of
-from .base import COMPLEX, DOUBLE, FLOAT, HALF, INT8, INT16, INT32, INTEGER, NUMBER, UINT8, Activation, op
+from .affine import affine, log2_of
+from .base import COMPLEX, FLOAT, INT8, INT16, INT32, INTEGER, NUMBER, Activation, op
 from .fixedpoint import (
     activation_range,
     multiply_by_quantized_multiplier,
@@ -23,9 +23,9 @@ from .fixedpoint import (
 from .fused import activate
 from .gemmlowp import bit_length, divide_by_power, reciprocal
 from .host import host, known, shape_of
-from .pointwise import Binary, Body, Elementwise, binary
+from .pointwise import BYTE, REAL, Binary, Body, Elementwise, binary
 
-QUANTIZED = INT8 | UINT8 | INT16
+QUANTIZED = BYTE | INT16
 
 binary("MAXIMUM", NUMBER, lambda xp, a, b: xp.maximum(a, b), "The greater of both elements.", versions=4)
 binary("MINIMUM", NUMBER, lambda xp, a, b: xp.minimum(a, b), "The lesser of both elements.", versions=4)
@@ -92,9 +92,9 @@ class Additive(Arithmetic):
 
     def rescaled(self, xp: Any, a: Array, b: Array) -> Array:
         int16 = self.outs[0].type is TensorType.INT16
-        powers = [log2_of(float(scale)) for scale in self.scales]
-        if int16 and self.pot_scale_int16 and None not in powers:
-            return self.exact(xp, *self._shifted(xp, a, b, *(power for power in powers if power is not None)))
+        powers = [power for scale in self.scales if (power := log2_of(float(scale))) is not None]
+        if int16 and self.pot_scale_int16 and len(powers) == len(self.scales):
+            return self.exact(xp, *self._shifted(xp, a, b, *powers))
         headroom = 15 if int16 else 20
         a, b, common = self.aligned(xp, a, b, headroom)
         factor = common / (2.0**headroom * float(self.scales[2]))
@@ -114,8 +114,7 @@ class Additive(Arithmetic):
 class Add(Additive):
     """The sum of both elements."""
 
-    def refuses(self, *inputs: TensorSpec) -> str | None:
-        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
+    symmetric_int16 = True
 
     def exact(self, xp: Any, a: Array, b: Array) -> Array:
         return a + b
@@ -133,10 +132,12 @@ class Sub(Additive):
 class Mul(Arithmetic):
     """The product of both elements."""
 
+    symmetric_int16 = True
+
     def refuses(self, *inputs: TensorSpec) -> str | None:
         if inputs[0].type in COMPLEX and self.fused_activation_function is not Activation.NONE:
             return "operator MUL is not supported with an activation on complex numbers."
-        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
+        return super().refuses(*inputs)
 
     def exact(self, xp: Any, a: Array, b: Array) -> Array:
         return a * b
@@ -168,9 +169,8 @@ class Div(Arithmetic):
         inverse, places = reciprocal(xp, b, 31)
         headroom = 31 - bit_length(xp, xp.where(a < 0, ~a, a))
         quotient = saturating_rounding_doubling_high_mul(xp, a << headroom, inverse)
-        return divide_by_power(
-            xp, saturating_rounding_doubling_high_mul(xp, quotient, mantissa), places + headroom - shift
-        )
+        quotient = saturating_rounding_doubling_high_mul(xp, quotient, mantissa)
+        return divide_by_power(xp, quotient, places + headroom - shift)
 
 
 @op("SQUARED_DIFFERENCE", NUMBER, quantized=(INT8,), versions=2)
@@ -190,7 +190,7 @@ class SquaredDifference(QuantizedBinary):
 _SQUARE_HEADROOM = 7
 
 
-@op("POW", FLOAT | HALF | DOUBLE | INT32)
+@op("POW", REAL | INT32)
 class Pow(Binary):
     """The first element to the power of the second, which must not be negative for integers."""
 
@@ -223,9 +223,8 @@ class FloorDiv(Binary):
         require_divisors(xp, self.ins[1], input2, 0)
         if input1.dtype.kind in "iu":
             return input1 // input2
-        return xp.floor(input1.astype(np.float64) / input2).astype(
-            input1.dtype
-        )  # a float32 quotient rounds to the next
+        quotient = input1.astype(np.float64) / input2  # in float32 it might round up to the next integer
+        return xp.floor(quotient).astype(input1.dtype)
 
 
 @op("FLOOR_MOD", FLOAT | INTEGER, versions=2)

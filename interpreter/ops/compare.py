@@ -9,12 +9,10 @@ import numpy as np
 
 from ..graph import Array, TensorSpec, TensorType
 from .affine import affine
-from .base import BOOL, INT8, INT16, NUMBER, STRING, UINT8, op
+from .base import BOOL, INT16, NUMBER, STRING, op
 from .broadcast import broadcast_shapes
 from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
-from .pointwise import Binary
-
-BYTE = INT8 | UINT8
+from .pointwise import BYTE, Binary
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

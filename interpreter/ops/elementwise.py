@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec
-from .affine import affine, lacks_zero_offset, requantized
-from .base import BOOL, DOUBLE, FLOAT, HALF, INDEX, INT8, INT16, INTEGER, NUMBER, op
+from ..graph import Array
+from .affine import affine, requantized
+from .base import BOOL, INDEX, INT8, INT16, INTEGER, NUMBER, op
 from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate
 from .gemmlowp import inverse_sqrt
 from .host import host
-from .pointwise import RealUnary, Unary, binary, unary
-
-REAL = FLOAT | HALF | DOUBLE
+from .pointwise import REAL, RealUnary, Unary, binary, unary
 
 unary("SQRT", REAL, lambda xp, x: xp.sqrt(x), "The square root of each element.", versions=2)
 unary("SQUARE", NUMBER, lambda xp, x: x * x, "Each element times itself.")
@@ -46,8 +44,7 @@ binary("RIGHT_SHIFT", INTEGER, _shift_right, "Arithmetic shift to the right, by 
 class Abs(Unary):
     """The magnitude of each element."""
 
-    def refuses(self, *inputs: TensorSpec) -> str | None:
-        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
+    symmetric_int16 = True
 
     def run(self, xp: Any, input: Array) -> Array:
         return xp.abs(input)

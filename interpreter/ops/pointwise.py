@@ -1,6 +1,6 @@
-"""What elementwise operators share: operands of one type, broadcasting, and one-line definitions.
+"""What elementwise operators share: operands of one type, broadcasting, tables for quantised integers.
 
-unary("SQRT", FLOAT, lambda xp, x: xp.sqrt(x), "The square root of each element.", versions=2)
+Where the array module says it all an op is one line, registered by `unary` or `binary`.
 """
 
 from __future__ import annotations
@@ -8,22 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..graph import Array, TensorSpec
 from .affine import lacks_affine, lacks_zero_offset
-from .base import Op, TypeSet, op
+from .base import DOUBLE, FLOAT, HALF, INT8, UINT8, Op, TypeSet, op
 from .broadcast import broadcast_shapes
 from .lookup import Resident, bytes_of, int16_table, interpolate, stored_function
+
+REAL = FLOAT | HALF | DOUBLE
+BYTE = INT8 | UINT8
 
 Body = Callable[..., Array]
 """Called as body(xp, *inputs)."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Led(Op):
+class QuantizedByFirst(Op):
     """An op whose first operand decides whether the quantised meaning applies."""
 
     @cached_property
@@ -33,18 +36,22 @@ class Led(Op):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Elementwise(Led):
+class Elementwise(QuantizedByFirst):
     """An op whose operands have one type and broadcast against each other; the result has that type."""
 
     def infer(self, *inputs: TensorSpec) -> TensorSpec:
         return TensorSpec(inputs[0].type, broadcast_shapes(*inputs))
+
+    symmetric_int16: ClassVar[bool] = False  # whether quantised int16 must have zero point 0
 
     def refuses(self, *inputs: TensorSpec) -> str | None:
         kinds = {spec.type for spec in inputs}
         if len(kinds) > 1:
             names = " and ".join(kind.name.lower() for kind in sorted(kinds))
             return f"operator {self.name} needs operands of one type, got {names}."
-        return lacks_affine(self) if self.is_quantized else None
+        if not self.is_quantized:
+            return None
+        return lacks_affine(self) or (lacks_zero_offset(self) if self.symmetric_int16 else None)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,8 +85,7 @@ class Unary(Elementwise):
 class RealUnary(Unary):
     """A real function that on quantised integers is a table: of all results (8-bit) or interpolated (int16)."""
 
-    def refuses(self, *inputs: TensorSpec) -> str | None:
-        return super().refuses(*inputs) or (lacks_zero_offset(self) if self.is_quantized else None)
+    symmetric_int16 = True
 
     def real(self, x: np.ndarray) -> Array:
         """The function on float64, for the tables."""

@@ -29,23 +29,25 @@ _BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
 
 
 class Grid:
-    """Scales (float32) and zero points (int32) of a tensor, as arrays that broadcast against it."""
+    """Scales and zero points of a tensor, both float32: numbers, or arrays that broadcast against the tensor."""
 
     def __init__(self, spec: TensorSpec) -> None:
         quantization = spec.quantization
         assert quantization is not None
-        self._axis, shape = quantization.axis, (-1,) if quantization.per_channel else ()
-        self._scales = Resident(np.asarray(quantization.scales, np.float32).reshape(shape))
-        self._zero_points = Resident(np.asarray(quantization.zero_points).astype(np.int32).reshape(shape))
+        self._axis, self._per_channel = quantization.axis, quantization.per_channel
+        scales, zero_points = (
+            np.asarray(values).astype(np.float32) for values in (quantization.scales, quantization.zero_points)
+        )
+        self._one = scales[0], zero_points[0]
+        self._scales, self._zero_points = Resident(scales), Resident(zero_points)
 
-    def on(self, xp: Any, rank: int) -> tuple[Array, Array]:
+    def on(self, xp: Any, rank: int) -> tuple[Any, Any]:
         """Scales and zero points for a tensor of `rank`."""
-        scales, zero_points = self._scales.on(xp), self._zero_points.on(xp)
-        if scales.ndim == 0:
-            return scales, zero_points
+        if not self._per_channel:
+            return self._one
         shape = [1] * rank
         shape[self._axis] = -1
-        return scales.reshape(shape), zero_points.reshape(shape)
+        return self._scales.on(xp).reshape(shape), self._zero_points.on(xp).reshape(shape)
 
 
 def require_channels(op: Op, spec: TensorSpec, shape: tuple[int, ...]) -> None:
@@ -81,9 +83,10 @@ class Quantize(Unary):
         scales, zero_points = self._grid.on(xp, input.ndim)
         low, high = stored_range(self.outs[0].type)
         steps = input / scales
-        steps = steps + xp.copysign(_BELOW_HALF, steps)  # cut off below, this rounds halves away from zero
-        steps = xp.clip(steps, (low - zero_points).astype(np.float32), (high - zero_points).astype(np.float32))
-        return (steps.astype(np.int32) + zero_points).astype(self.outs[0].dtype)
+        steps += xp.copysign(_BELOW_HALF, steps)  # cut off below, this rounds halves away from zero
+        steps = xp.trunc(xp.clip(steps, low - zero_points, high - zero_points))
+        steps += zero_points
+        return steps.astype(self.outs[0].dtype)
 
     def stored(self, xp: Any, x: Array) -> Array:
         (scale, zero_point), out_scale = affine(self.operand), affine(self.outs[0]).scale
@@ -99,7 +102,7 @@ class Dequantize(Op):
     """The real number that a quantised integer or a half-precision number stands for, in float32."""
 
     def infer(self, input: TensorSpec) -> TensorSpec:
-        require_channels(self, self.outs[0] if self.ins[0] is None else self.ins[0], shape_of(input))
+        require_channels(self, input, shape_of(input))
         return TensorSpec(TensorType.FLOAT32, input.shape)
 
     def refuses(self, input: TensorSpec) -> str | None:
@@ -115,7 +118,7 @@ class Dequantize(Op):
         if input.dtype.kind not in "iu":
             return real
         scales, zero_points = self._grid.on(xp, input.ndim)
-        real -= zero_points.astype(np.float32)
+        real -= zero_points
         real *= scales
         return real
 

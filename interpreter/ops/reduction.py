@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import Array, TensorSpec
 from .affine import affine, lacks_affine, lacks_zero_offset
-from .base import BOOL, INT8, INT16, INT32, NUMBER, UINT8, op
+from .base import BOOL, INT8, INT16, INT32, NUMBER, op
 from .fixedpoint import (
     multiply_by_quantized_multiplier,
     multiply_wide_by_quantized_multiplier,
@@ -18,14 +18,13 @@ from .fixedpoint import (
     saturate,
 )
 from .host import integers, known, normalize_axes, shape_of
-from .pointwise import Led
+from .pointwise import BYTE, QuantizedByFirst
 
-BYTE = INT8 | UINT8
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reduction(Led):
+class Reduction(QuantizedByFirst):
     """An op that reduces `input` over the dimensions listed in `axes`; negative ones count from the end."""
 
     keep_dims: bool = False

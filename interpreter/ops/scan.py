@@ -10,12 +10,12 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .affine import Affine, affine
-from .base import BOOL, DOUBLE, FLOAT, HALF, INDEX, INT8, NUMBER, UINT8, Activation, Op, op
+from .base import BOOL, INDEX, NUMBER, Activation, Op, op
 from .fixedpoint import saturate, saturating_rounding_doubling_high_mul
 from .fused import activate
 from .gemmlowp import divide_by_power, inverse_sqrt
 from .host import known, normalize_axis, scalar, shape_of
-from .pointwise import Unary
+from .pointwise import BYTE, REAL, Unary
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -93,7 +93,7 @@ class Cumsum(Op):
         return normalize_axis(int(scalar(axis, "CUMSUM: axis")), rank, "CUMSUM: Invalid axis: axis")
 
 
-@op("L2_NORMALIZATION", FLOAT | HALF | DOUBLE, quantized=(INT8 | UINT8,), versions=2)
+@op("L2_NORMALIZATION", REAL, quantized=(BYTE,), versions=2)
 class L2Normalization(Unary):
     """Each row along the last dimension divided by its Euclidean norm, or by 1e-6 where that is greater."""
 

@@ -8,12 +8,9 @@ import numpy as np
 
 from ..graph import Array, TensorSpec
 from .affine import affine, log2_of
-from .base import DOUBLE, FLOAT, HALF, INT8, INT16, UINT8, op
+from .base import INT16, op
 from .lookup import Resident
-from .pointwise import RealUnary
-
-REAL = FLOAT | HALF | DOUBLE
-QUANTIZED = INT8 | UINT8 | INT16
+from .pointwise import BYTE, REAL, RealUnary
 
 _LAST = 255  # index of the last entry
 _HIGH = [
@@ -33,7 +30,7 @@ def _table() -> np.ndarray:
 _TABLE = Resident(_table())
 
 
-@op("LOGISTIC", REAL, quantized=(QUANTIZED,), versions=3)
+@op("LOGISTIC", REAL, quantized=(BYTE | INT16,), versions=3)
 class Logistic(RealUnary):
     """1 / (1 + exp(-x))."""
 
@@ -57,7 +54,7 @@ class Logistic(RealUnary):
         return (xp.where(steps >= 0, curve + (1 << 9), (1 << 25) - curve + (1 << 9) - 1) >> 10).astype(np.int16)
 
 
-@op("TANH", REAL, quantized=(QUANTIZED,), versions=3)
+@op("TANH", REAL, quantized=(BYTE | INT16,), versions=3)
 class Tanh(RealUnary):
     """The hyperbolic tangent."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .affine import Affine, affine
-from .base import DOUBLE, FLOAT, HALF, INT8, INT16, UINT8, op
+from .base import INT16, op
 from .fixedpoint import (
     INT32_MIN,
     multiply_by_quantized_multiplier,
@@ -24,11 +24,15 @@ from .fixedpoint import (
 )
 from .gemmlowp import bit_length, exp_on_negative, log_of_at_least_one, reciprocal
 from .lookup import Resident, interpolate, sampled
-from .pointwise import Elementwise
+from .pointwise import BYTE, REAL, Elementwise
 
-REAL = FLOAT | HALF | DOUBLE
 _GAP_BITS = 5  # places before the point of a gap's worth in fixed point
 _SUM_BITS = 12  # and of the sum of a row
+
+
+def greatest(xp: Any, x: Array) -> Array:
+    """The greatest element of each row, as rows of one; rows without elements stay empty."""
+    return x.max(axis=-1, keepdims=True) if x.shape[-1] else x
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,11 +85,11 @@ class RowWise(Elementwise):
 
     def gaps(self, xp: Any, x: Array) -> tuple[Array, Array]:
         """uint8: the gap of each 8-bit element; and int32: the sum of its row's exp in Q12."""
-        gaps = x.max(axis=-1, keepdims=True).view(np.uint8) - x.view(np.uint8)
+        gaps = greatest(xp, x).view(np.uint8) - x.view(np.uint8)
         return gaps, xp.take(self.exp_term.on(xp), gaps).sum(axis=-1, keepdims=True, dtype=np.int32)
 
 
-@op("SOFTMAX", REAL, quantized=(INT8 | UINT8 | INT16,), versions=4)
+@op("SOFTMAX", REAL, quantized=(BYTE | INT16,), versions=4)
 class Softmax(RowWise):
     """exp(beta * x), divided by the sum of these along the last dimension."""
 
@@ -101,7 +105,7 @@ class Softmax(RowWise):
         return None if wanted is None else self.needs_result(wanted)
 
     def run(self, xp: Any, input: Array) -> Array:
-        below = input - input.max(axis=-1, keepdims=True)
+        below = input - greatest(xp, input)
         exp = xp.exp(below if self.beta == 1 else below * self.beta)
         return exp / exp.sum(axis=-1, keepdims=True)
 
@@ -126,7 +130,7 @@ class Softmax(RowWise):
 
     def _of_int16(self, xp: Any, x: Array) -> Array:
         """The same by tables of exp and of 1 / (1 + x) (reference: SoftmaxInt16)."""
-        below = x.astype(np.int32) - x.max(axis=-1, keepdims=True)
+        below = x.astype(np.int32) - greatest(xp, x)
         factor = float(affine(self.ins[0]).scale * np.float32(self.beta)) / (10 / 65535)
         below = multiply_by_quantized_multiplier(xp, below, *quantize_multiplier(factor))
         exp = interpolate(xp, xp.clip(below + 32767, -32768, 32767), _EXP.on(xp)).astype(np.int32)
@@ -153,7 +157,7 @@ _EXP = Resident(sampled(np.exp, (10 / 65535, 32767), _UNIT, np.float64))
 _RECIPROCAL = Resident(sampled(lambda x: 1 / (1 + x), (1 / 65535, -32768), _UNIT, np.float64))
 
 
-@op("LOG_SOFTMAX", REAL, quantized=(INT8 | UINT8,), versions=2)
+@op("LOG_SOFTMAX", REAL, quantized=(BYTE,), versions=2)
 class LogSoftmax(RowWise):
     """The logarithm of SOFTMAX with beta 1."""
 
@@ -163,7 +167,7 @@ class LogSoftmax(RowWise):
         return self.needs_result(Affine(np.float32(1 / 16), int(np.iinfo(self.outs[0].dtype).max)))
 
     def run(self, xp: Any, input: Array) -> Array:
-        below = input - input.max(axis=-1, keepdims=True)
+        below = input - greatest(xp, input)
         return below - xp.log(xp.exp(below).sum(axis=-1, keepdims=True))
 
     def run_quantized(self, xp: Any, input: Array) -> Array:

@@ -32,11 +32,7 @@ BOTH = (lite.OpsSet.TFLITE_BUILTINS, lite.OpsSet.SELECT_TF_OPS)
 UNKNOWN = 2
 """What an unknown dimension is when the case runs."""
 
-pytestmark_converter = [
-    pytest.mark.flex,
-    pytest.mark.filterwarnings("ignore:.*np.object.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:builtin type (SwigPy|swig).*:DeprecationWarning"),
-]
+pytestmark_converter = [pytest.mark.flex]
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,8 +57,8 @@ def test_signatures_share_variables(runtime: str, saved: bool, tmp_path: Path) -
     runners = interpreter(content, runtime)
     add, read, reset = (runners.get_signature_runner(key) for key in ("add", "read", "reset"))
     np.testing.assert_allclose(read()["total"], weights(2))
-    np.testing.assert_allclose(add(times=np.float32(2))["total"], weights(2) + np.float32([2, 4]), rtol=1e-6)
-    np.testing.assert_allclose(read()["total"], weights(2) + np.float32([2, 4]), rtol=1e-6)
+    np.testing.assert_allclose(add(times=np.float32(2))["total"], weights(2) + np.array([2, 4], np.float32), rtol=1e-6)
+    np.testing.assert_allclose(read()["total"], weights(2) + np.array([2, 4], np.float32), rtol=1e-6)
     assert reset(value=np.float32([5, 6]))["done"]
     np.testing.assert_allclose(read()["total"], [5, 6])
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tflite_cupy.interpreter.errors import GraphError, UnsupportedError
@@ -38,6 +38,7 @@ def test_elements(type: TensorType, data: bytes, values: list[int]) -> None:
     assert not found.flags.writeable
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_round_trip(data: st.DataObject) -> None:
     type = data.draw(st.sampled_from(NUMERIC))
@@ -50,6 +51,7 @@ def test_round_trip(data: st.DataObject) -> None:
         assert bytes(encode(values, type)) == held.tobytes()
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=9), max_size=9))
 def test_strings(values: list[bytes]) -> None:
     encoded = encode(np.array([*values, None], object)[:-1], TensorType.STRING)

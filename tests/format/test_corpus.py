@@ -73,16 +73,19 @@ def test_operators_carry_the_names_of_the_index(corpus: Path) -> None:
 @pytest.mark.reference
 @pytest.mark.parametrize("inline_limit", [2**31, 0])
 def test_the_reference_runs_rewritten_files_the_same(corpus: Path, inline_limit: int) -> None:
-    small = [
-        path
-        for path, entry in entries(corpus)
-        if entry["ref"]["runs"] and not entry["custom"] and entry["ref_npz"] and entry["size"] < 200_000
-    ]
-    for path in small[::12]:
+    small = [path for path, entry in entries(corpus) if entry["size"] < 200_000 and runs_on_ones(entry)]
+    for path in small[::6]:
         data = path.read_bytes()
         before, after = outputs(data), outputs(write_model(load_model(data), inline_limit=inline_limit))
         assert before.keys() == after.keys()
         assert all(np.array_equal(before[name], after[name]) for name in before), path
+
+
+def runs_on_ones(entry: dict[str, Any]) -> bool:
+    """Whether it is builtin operators that give outputs with elements, which the reference can hand out."""
+    found = entry["ref"].get("default", {}).get("outputs", [])
+    plain = entry["ref"]["runs"] and entry["ref_npz"] and not entry["custom"]
+    return bool(plain and found and all(0 not in shape for _, shape, *_ in found))
 
 
 def outputs(data: bytes) -> dict[int, Any]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.format.surgery import in_time
@@ -44,6 +44,7 @@ def depth(value: Any) -> int:
     return 0
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_round_trip(value: Any) -> None:
     if depth(value) > 8:
@@ -55,12 +56,14 @@ def test_round_trip(value: Any) -> None:
     assert repr(found) == repr(plain(value))  # types and the order of keys too
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with in_time(), suppress(ModelError):
         read_flexbuffer(data)
 
 
+@settings(deadline=None)
 @given(VALUES, st.data())
 def test_damage_is_read_or_refused(value: Any, data: st.DataObject) -> None:
     raw = bytearray(write_flexbuffer(value))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.format.samples import convolution, difference, strings
-from tests.format.surgery import edited, part
+from tests.format.surgery import Patient, edited, part
 from tflite_cupy.interpreter.errors import InputError, ModelError, TfliteError
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.writer import write_model
@@ -119,6 +119,22 @@ def test_an_empty_file(tmp_path: Path) -> None:
 def test_other_sources(source: Any) -> None:
     with pytest.raises(InputError, match="a path or bytes"):
         load_model(source)
+
+
+def test_constants_past_4_gib(tmp_path: Path) -> None:
+    """Positions are 64 bits wide; the file is a hole but for its two ends."""
+    patient = Patient(write_model(convolution(), inline_limit=0))
+    weights = convolution().graphs[0].tensors[1].data
+    assert weights is not None
+    far = 5 * 2**30
+    path = tmp_path / "large.tflite"
+    path.write_bytes(patient.put("<Q", patient.field("Buffer", "offset", 1), far).data)
+    with path.open("r+b") as file:
+        file.seek(far)
+        file.write(weights.tobytes())
+    loaded = load_model(path).graphs[0].tensors[1].data
+    assert loaded is not None
+    assert loaded.tolist() == weights.tolist()
 
 
 def test_errors_do_not_keep_the_next_model_from_loading() -> None:

@@ -27,7 +27,8 @@ TYPES = {
 
 @pytest.fixture(scope="module")
 def generated() -> ModuleType:
-    return pytest.importorskip("ai_edge_litert.schema_py_generated")
+    found: ModuleType = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    return found
 
 
 def tables(generated: ModuleType) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def test_tables(generated: ModuleType) -> None:
 
 def described(source: str) -> tuple[str, ...]:
     """(accessor's name, kind of field, element type, default) as the generated source says."""
-    (name, *_) = re.findall(r"def (\w+)\(self", source)
+    name = re.findall(r"def (\w+)\(self", source)[0]
     flags = re.findall(r"number_types\.(\w+)Flags, (?:o|a) \+", source)
     tables = re.findall(r"obj = (\w+)\(\)", source)
     if "VectorLen" in source:
@@ -113,8 +114,8 @@ def test_defaults_of_options(generated: ModuleType) -> None:
         if operator.options:
             made = getattr(generated, f"{operator.options}T")()
             for field in TABLES[operator.options].fields:
-                first, *rest = camel(field.name)
-                found = getattr(made, first.lower() + "".join(rest))
+                name = camel(field.name)
+                found = getattr(made, name[0].lower() + name[1:])
                 assert (found if field.kind is Kind.SCALAR else found or field.default) == field.default
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 
+import numpy as np
 import pytest
 
+from tests.build import F32, GraphBuilder, model
 from tests.format.samples import SAMPLES, control_flow, convolution, strings
 from tests.format.surgery import Patient, edited, in_time, part, refusal
 from tflite_cupy.interpreter.errors import LimitError, ModelError, TfliteError
 from tflite_cupy.interpreter.format.emit import Record
 from tflite_cupy.interpreter.format.limits import ReadLimits
 from tflite_cupy.interpreter.format.model import load_model
+from tflite_cupy.interpreter.format.schema import TABLES
 from tflite_cupy.interpreter.format.writer import write_model
 
 INVALID = "The model is not a valid Flatbuffer buffer"
@@ -127,9 +131,9 @@ def test_what_a_newer_schema_adds_is_not_read() -> None:
     patient.put("<B", at, 250).put("<I", patient.field("Operator", "builtin_options"), 2**31)
     code = patient.field("OperatorCode", "builtin_code")
     patient.put("<i", code, 5000).put("<b", patient.field("OperatorCode", "deprecated_builtin_code"), 127)
-    model = load_model(bytes(patient.data))
-    assert model.graphs[0].nodes[0].name == "UNKNOWN_OPERATOR_5000"
-    assert dict(model.graphs[0].nodes[0].attributes) == {}
+    node = load_model(bytes(patient.data)).graphs[0].nodes[0]
+    assert node.name == "UNKNOWN_OPERATOR_5000"
+    assert dict(node.attributes) == {}
 
 
 @pytest.mark.parametrize("version", [0, 2, 4, 2**32 - 1])
@@ -183,9 +187,9 @@ def bomb(subgraphs: int, tensors: int) -> bytes:
 
 def test_shared_tables_are_read_once() -> None:
     with in_time():
-        model = load_model(bomb(1, 200_000))
-    assert len(model.graphs[0].tensors) == 200_000
-    assert len(set(map(id, model.graphs[0].tensors))) == 1
+        tensors = load_model(bomb(1, 200_000)).graphs[0].tensors
+    assert len(tensors) == 200_000
+    assert len(set(map(id, tensors))) == 1
 
 
 def test_sharing_does_not_multiply_without_end() -> None:
@@ -196,20 +200,59 @@ def test_sharing_does_not_multiply_without_end() -> None:
 
 def test_many_tensors_share_a_long_name() -> None:
     name = "n" * 200_000
-    model = strings()
-    tensors = tuple(replace(model.graphs[0].tensors[0], name=name) for _ in range(5000))
-    graph = replace(model.graphs[0], tensors=model.graphs[0].tensors + tensors)
-    data = write_model(replace(model, graphs=(graph, model.graphs[1])))
+    made = strings()
+    tensors = tuple(replace(made.graphs[0].tensors[0], name=name) for _ in range(5000))
+    graph = replace(made.graphs[0], tensors=made.graphs[0].tensors + tensors)
+    data = write_model(replace(made, graphs=(graph, made.graphs[1])))
     assert len(data) < 600_000
     with in_time():
         loaded = load_model(data)
     assert len({id(tensor.name) for tensor in loaded.graphs[0].tensors[-5000:]}) == 1
 
 
+def sharing(operator: str, options: str, field: str, length: int, count: int = 2000) -> bytes:
+    """A file with `count` operators whose options all refer to one vector of `length` ones."""
+    b = GraphBuilder()
+    x = b.input(F32, [4], "x")
+    fields = TABLES[options][field]
+    for _ in range(count):
+        b.add(operator, [x], [4], **{field: b"1" if fields.type == "ubyte" else (1,)})
+    patient = Patient(write_model(model(b.graph([x]), GraphBuilder("other").graph([]))))
+    end = len(patient.data) + -len(patient.data) % 4
+    for row in range(count):
+        at = patient.field(options, field, row)
+        patient.put("<I", at, end - at)
+    ones = np.ones(length, fields.dtype).tobytes()
+    return bytes(patient.data.ljust(end, b"\0")) + struct.pack("<I", length) + ones
+
+
+@pytest.mark.parametrize(
+    ("operator", "options", "field"),
+    [("RESHAPE", "ReshapeOptions", "new_shape"), ("FULLY_CONNECTED", "FullyConnectedOptions", "quant_spec")],
+)
+def test_shared_vectors_are_read_once(operator: str, options: str, field: str) -> None:
+    data = sharing(operator, options, field, 100_000)
+    tracemalloc.start()
+    try:
+        with in_time():
+            nodes = load_model(data).graphs[0].nodes
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len({id(node.attributes[field]) for node in nodes}) == 1
+    assert len(nodes[0].attributes[field]) == 100_000
+    assert peak < 64 * 2**20 + 4 * len(data)
+
+
+def test_calls_do_not_multiply_without_end() -> None:
+    error = refusal(sharing("STABLEHLO_CASE", "StablehloCaseOptions", "branch_subgraph_indices", 100_000))
+    assert type(error) is LimitError
+    assert "max_ops" in str(error)
+
+
 def test_long_strings_are_limited() -> None:
-    model = replace(strings(), description="d" * 70_000)
-    data = write_model(model)
-    assert load_model(data).description == model.description
+    data = write_model(replace(strings(), description="d" * 70_000))
+    assert load_model(data).description == "d" * 70_000
     error = refusal(data, ReadLimits.untrusted())
     assert type(error) is LimitError
     assert error.where == "description"

@@ -28,6 +28,7 @@ REAL = [
         for label, array in {"random": X, "large": LARGE, "vector": X[0, 0], "one": X[..., :1], "empty": X[:0]}.items()
     ),
     Case("SOFTMAX", [X], {"beta": 0.3}, label="beta"),
+    Case("SOFTMAX", [X[..., :0]], BETA, label="empty rows"),
     Case("SOFTMAX", [np.array(2, F32)], BETA, raises="rank 1 or more", label="scalar"),
 ]
 
@@ -38,6 +39,7 @@ QUANTIZED = [
         for scale, beta in [(0.1, 1.0), (0.02, 1.0), (1.3, 0.7), (40.0, 1.0)]
     ),
     Case("SOFTMAX", [q(INT8, 0.1, 3)], BETA, outputs=[WIDE], label="int8 to int16"),
+    Case("SOFTMAX", [q(INT8[..., :0], 0.1, 3)], BETA, outputs=[BYTE], label="int8 empty rows"),
     Case("SOFTMAX", [q(INT8.view(np.uint8), 0.1, 3)], BETA, outputs=[q(None, 1 / 256)], label="uint8"),
     Case("SOFTMAX", [q(INT8.view(np.uint8), 0.1, 3)], BETA, outputs=[WIDE], label="uint8 to int16"),
     *(

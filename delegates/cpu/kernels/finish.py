@@ -19,6 +19,16 @@ _RUN = 2048
 """Elements over which a vector is repeated, so that operations run over long rows however few the channels are."""
 
 
+_STRETCH = 1 << 14
+"""Elements of float64 that are worked on at a time: half a level-2 cache."""
+
+_HALF_UP = 2.0**-33
+"""Less than the least distance of a first product from a half."""
+
+_HALF_AWAY = 1 + 2.0**-40
+"""Moves a second product that is a half away from zero, and none other past a half."""
+
+
 class Finish(Protocol):
     """Turns accumulators of shape [rows, channels] into results."""
 
@@ -73,39 +83,42 @@ class FloatFinish:
 
 
 class Requantize:
-    """Integer accumulators times a factor, rounded, offset, clipped and converted.
+    """Integer accumulators times a factor, rounded, offset, clipped and converted, a stretch at a time.
 
-    The reference rounds p = (accumulator + bias) * mantissa * 2**(shift - 31) twice: for shift < 0 first to a multiple
-    of 2**shift, then to an integer with ties away from zero. Both together are floor(p + 1/2 + e) for p >= 0 and
-    floor(p + 1/2 - e) for p < 0, where e = 2**(shift - 1) for shift < 0 and e = 0 otherwise. float64 holds these sums
-    exactly while |accumulator + bias| < 2**22; above that a result is off by one where p is within 2**-46 of a tie.
+    The reference rounds twice: (accumulator + bias) * mantissa * 2**(max(shift, 0) - 31) to the nearest integer, halves
+    up, and that times 2**min(shift, 0) again, halves away from zero. Here rint does both, and what would be a half is
+    nudged the right way. float64 holds the first product exactly while |accumulator + bias| < 2**21; above that a
+    result is off by one where the product is within 2**-32 of a half.
     """
 
     def __init__(
         self, bias: np.ndarray | None, mantissa: Any, shift: Any, zero_point: int, limits: tuple[int, int], dtype: Any
     ) -> None:
         channels = max(np.size(mantissa), 1 if bias is None else bias.size)
-        factor = np.broadcast_to(np.ldexp(np.float64(mantissa), np.asarray(shift) - 31), channels)
+        factor = np.broadcast_to(np.ldexp(np.float64(mantissa), np.maximum(shift, 0) - 31), channels)
         self.factor = Rows(factor)
-        self.offset = Rows(factor * (0 if bias is None else bias.astype(np.float64)))
-        nudge = np.where(np.less(shift, 0), np.ldexp(0.5, np.minimum(shift, 0)), 0.0)
-        self.nudge = Rows(np.broadcast_to(nudge, channels))
+        self.offset = Rows(factor * (0 if bias is None else bias.astype(np.float64)) + _HALF_UP)
+        self.power = Rows(np.broadcast_to(np.ldexp(_HALF_AWAY, np.minimum(shift, 0)), channels))
         self.zero_point, self.limits, self.dtype = zero_point, limits, np.dtype(dtype)
 
     def accumulator(self, out: np.ndarray) -> np.ndarray:
         return np.empty(out.shape, np.float32)
 
     def __call__(self, accumulator: np.ndarray, out: np.ndarray) -> None:
-        p = accumulator.astype(np.float64)
-        self.factor.apply(np.multiply, p)
-        self.offset.apply(np.add, p)
-        nudge = np.copysign(1.0, p)
-        self.nudge.apply(np.multiply, nudge)
-        p += nudge
-        p += 0.5 + self.zero_point
-        np.floor(p, out=p)
-        p.clip(*self.limits, out=p)
-        np.copyto(out, p, casting="unsafe")
+        step = max(1, _STRETCH // max(1, out.shape[1]))
+        scratch = np.empty((min(step, len(out)), out.shape[1]))
+        for row in range(0, len(out), step):
+            rows = out[row : row + step]
+            p = scratch[: len(rows)]
+            np.copyto(p, accumulator[row : row + step])
+            self.factor.apply(np.multiply, p)
+            self.offset.apply(np.add, p)
+            np.rint(p, out=p)
+            self.power.apply(np.multiply, p)
+            np.rint(p, out=p)
+            p += self.zero_point
+            p.clip(*self.limits, out=p)
+            np.copyto(rows, p, casting="unsafe")
 
 
 class Rescale:
@@ -127,6 +140,6 @@ class Rescale:
         if self.bias is not None:
             self.bias.apply(np.add, p)
         self.ratio.apply(np.multiply, p)
-        rounded = round_half_away(np, p)
-        rounded += self.zero_point
-        np.copyto(out, rounded.clip(*self.limits), casting="unsafe")
+        p = round_half_away(np, p)
+        p += self.zero_point
+        np.copyto(out, p.clip(*self.limits), casting="unsafe")

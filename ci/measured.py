@@ -1,0 +1,55 @@
+"""The CPU table of README, from ci/results/bench_cpu.json: writes it, or with `--check` fails if it is out of date."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+README, NUMBERS = ROOT / "README.md", ROOT / "ci" / "results" / "bench_cpu.json"
+BEGIN, END = "<!-- begin: python ci/measured.py -->\n", "<!-- end -->"
+OURS, PEERS = "tflite-cupy", ("LiteRT", "LiteRT + XNNPACK")
+
+
+def section(numbers: Mapping[str, Any]) -> str:
+    """The table as Markdown: medians, ratios with the limits of their middle 80 %."""
+    machine = numbers["machine"]
+    where = "{processor}, {processors} cores, Python {python}, NumPy {numpy}, LiteRT {litert}".format_map(machine)
+    lines = [
+        "| model | threads | tflite-cupy | LiteRT | LiteRT + XNNPACK | ours / LiteRT | ours / XNNPACK |",
+        "|---|---|---|---|---|---|---|",
+        *(row(result) for result in numbers["results"]),
+        "",
+        f"Medians of runs taken in turn; ratios are of pairs, with the limits of their middle 80 %. {where}.",
+    ]
+    if machine["load"] > machine["processors"]:
+        lines.append(f"Other work kept the machine busy meanwhile (load {machine['load']:.1f}): the ratios tell more.")
+    return "\n".join([*lines, ""])
+
+
+def row(result: Mapping[str, Any]) -> str:
+    times = (f"{result['milliseconds'][name]['median']:.1f} ms" for name in (OURS, *PEERS))
+    ratios = (result["ratios"][name] for name in PEERS)
+    spreads = (f"{r['median']:.2f} ({r['p10']:.2f} to {r['p90']:.2f})" for r in ratios)
+    return f"| {' | '.join([result['model'], str(result['threads']), *times, *spreads])} |"
+
+
+def main() -> int:
+    text = README.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    tail = rest.partition(END)[2]
+    fresh = head + BEGIN + section(json.loads(NUMBERS.read_text())) + END + tail
+    if fresh == text:
+        return 0
+    if "--check" in sys.argv[1:]:
+        print("README's measurements are out of date; run: python ci/measured.py", file=sys.stderr)
+        return 1
+    README.write_text(fresh, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

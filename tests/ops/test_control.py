@@ -1,0 +1,101 @@
+"""Control flow: loops and branches over subgraphs, and their limits. IF is in tests/runtime/test_partition.py too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.build import BOOL, F32, I32, GraphBuilder, model
+from tests.engines import call, engine_of
+from tflite_cupy.interpreter.errors import GraphError, LimitError
+from tflite_cupy.interpreter.graph import Graph, Model
+
+OPERATORS = ("CALL_ONCE", "IF", "STABLEHLO_COMPOSITE", "WHILE")
+
+
+def doubling_loop() -> Model:
+    """while i < n: i, x = i + 1, x + x"""
+    b = GraphBuilder("main")
+    n, x = b.input(I32), b.input(F32, [None])
+    i = b.constant(np.int32(0))
+    outs = b.op("WHILE", [i, n, x], [b.tensor(I32), b.tensor(I32), b.tensor(F32, [None])],
+                cond_subgraph_index=1, body_subgraph_index=2)  # fmt: skip
+    main = b.graph([outs[0], outs[2]])
+    c = GraphBuilder("cond")
+    ci, cn, _ = c.input(I32), c.input(I32), c.input(F32, [None])
+    (less,) = c.op("LESS", [ci, cn], [c.tensor(BOOL)])
+    d = GraphBuilder("body")
+    di, dn, dx = d.input(I32), d.input(I32), d.input(F32, [None])
+    body = d.graph([d.add("ADD", [di, d.constant(np.int32(1))]), dn, d.add("ADD", [dx, dx])])
+    return model(main, c.graph([less]), body)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 7])
+def test_while(turns: int) -> None:
+    i, x = call(engine_of(doubling_loop()), np.int32(turns), np.float32([1, 2]))
+    assert int(i) == turns
+    assert x.tolist() == [2.0**turns, 2.0 ** (turns + 1)]
+
+
+def test_loop_values_have_known_shapes() -> None:
+    engine = engine_of(doubling_loop())
+    plan = engine.plan(engine.model.graphs[0], [(), (5,)])
+    assert [plan.resolved.specs[i].shape for i in engine.model.graphs[0].outputs] == [(), (5,)]
+
+
+def growing_loop() -> Model:
+    """while rows of x < n: x = concat(x, x)"""
+    b = GraphBuilder("main")
+    n, x = b.input(I32), b.input(F32, [None])
+    outs = b.op("WHILE", [n, x], [b.tensor(I32), b.tensor(F32, [None])], cond_subgraph_index=1, body_subgraph_index=2)
+    c = GraphBuilder("cond")
+    cn, cx = c.input(I32), c.input(F32, [None])
+    (shape,) = c.op("SHAPE", [cx], [c.tensor(I32, [1])], out_type=int(I32))
+    (less,) = c.op("LESS", [shape, cn], [c.tensor(BOOL, [1])])
+    d = GraphBuilder("body")
+    dn, dx = d.input(I32), d.input(F32, [None])
+    (twice,) = d.op("CONCATENATION", [dx, dx], [d.tensor(F32, [None])], axis=0)
+    return model(b.graph([outs[1]]), c.graph([less]), d.graph([dn, twice]))
+
+
+def test_loop_values_may_grow() -> None:
+    assert call(engine_of(growing_loop()), np.int32(10), np.float32([1, 2, 3]))[0].shape == (12,)
+
+
+def recursive() -> Graph:
+    b = GraphBuilder()
+    x = b.input(F32, [1])
+    (y,) = b.op("STABLEHLO_COMPOSITE", [x], [b.tensor(F32, [1])], decomposition_subgraph_index=0)
+    return b.graph([y])
+
+
+def test_recursion_is_a_limit() -> None:
+    with pytest.raises(LimitError, match="deep"):
+        call(engine_of(model(recursive())), np.float32([1]))
+
+
+def test_missing_subgraph() -> None:
+    b = GraphBuilder()
+    b.op("CALL_ONCE", [], [], init_subgraph_index=9)
+    with pytest.raises(GraphError, match="no subgraph 9"):
+        call(engine_of(model(b.graph([]))))
+
+
+def branching() -> Model:
+    """exp(x) if c else -x, through a composite of the whole"""
+    b = GraphBuilder("main")
+    c, x = b.input(BOOL), b.input(F32, [None])
+    (y,) = b.op("STABLEHLO_COMPOSITE", [c, x], [b.tensor(F32, [None])], decomposition_subgraph_index=1)
+    d = GraphBuilder("composite")
+    dc, dx = d.input(BOOL), d.input(F32, [None])
+    (dy,) = d.op("IF", [dc, dx], [d.tensor(F32, [None])], then_subgraph_index=2, else_subgraph_index=3)
+    branches = []
+    for name in ("EXP", "NEG"):
+        e = GraphBuilder(name)
+        branches.append(e.graph([e.add(name, [e.input(F32, [None])])]))
+    return model(b.graph([y]), d.graph([dy]), *branches)
+
+
+@pytest.mark.parametrize(("condition", "expected"), [(True, 1.0), (False, -0.0)])
+def test_if_within_a_composite(condition: bool, expected: float) -> None:
+    assert call(engine_of(branching()), np.array(condition), np.zeros(3, np.float32))[0].tolist() == [expected] * 3
