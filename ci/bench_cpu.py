@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,6 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
 from bench_models import mobilenet_v2
 
 from tflite_cupy import Interpreter, write_model
@@ -25,7 +30,7 @@ from tflite_cupy.delegates.cpu import CpuDelegate
 from tflite_cupy.interpreter.ops.base import Op
 
 Run = Callable[[], None]
-RESULTS = Path(__file__).parent / "results"
+RESULTS = ROOT / "ci" / "results"
 OURS, BUILTIN, XNNPACK = "tflite-cupy", "LiteRT", "LiteRT + XNNPACK"
 
 

@@ -9,14 +9,16 @@ import numpy as np
 
 from ..interpreter.errors import ConversionError
 from ..interpreter.graph import Model
-from . import rules  # noqa: F401  (registers the rules)
+from . import fusions, rules  # noqa: F401  (registers them)
 from .draft import DraftGraph, DraftTensor
 from .flex import custom_node, flex_node, obstacle
 from .fold import fold
 from .functions import Body, Library
 from .inline import Argument, inline
+from .lists import lower_lists
 from .load import Entry, Source
 from .lower import GraphLowering
+from .patterns import find_patterns
 from .report import ConversionReport, report_on
 from .resources import Resources, mark_uses
 from .rewrite import rewrite
@@ -94,8 +96,10 @@ class Conversion:
 
     def lower(self, graph: TfGraph, name: str, inputs: Sequence[str] = ()) -> DraftGraph:
         """A flat graph as a subgraph called `name`; `inputs` are its tensors' names, by default the arguments'."""
+        lower_lists(graph, self.library)
         session = TfSession(graph)
         fold(graph, session)
+        find_patterns(graph)
         draft = GraphLowering(self, name).run(graph, inputs or [f"{name}/{v.name}" for v in graph.inputs])
         rewrite(draft)
         return draft

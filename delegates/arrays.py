@@ -122,10 +122,9 @@ class _Program:
                     if observer is not None:
                         observer(self._graph.index, step.bound.node.index, self._delegate.name)
         except self._delegate.errors as error:
-            if step is None:
+            if step is None or (named := node_error(error, self._graph, step.bound.node)) is error:
                 raise
-            named = node_error(error, self._graph, step.bound.node)
-            raise named from (None if named is error else error)
+            raise named from error
         return [values[i] for i in self._outputs]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,11 +62,11 @@ decoded = decode(x=encoded["encoded_result"])
 @pytest.mark.parametrize("ops_set", ["lite", "tf.lite"])
 def test_guide(tmp_path: Path, ops_set: str) -> None:
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-    names = {"SAVED_MODEL_PATH": str(tmp_path / "coding")}
+    names: dict[str, Any] = {"SAVED_MODEL_PATH": str(tmp_path / "coding")}
     exec(GUIDE.replace("OPS_SET", f"{ops_set}.OpsSet"), names)
     assert names["signatures"] == {
         "decode": {"inputs": ["x"], "outputs": ["decoded_result"]},
         "encode": {"inputs": ["x"], "outputs": ["encoded_result"]},
     }
-    assert names["encoded"]["encoded_result"].tolist() == [b"1.000000", b"2.000000", b"3.000000"]  # type: ignore[index]
-    np.testing.assert_array_equal(names["decoded"]["decoded_result"], np.float32([1, 2, 3]))  # type: ignore[index]
+    assert names["encoded"]["encoded_result"].tolist() == [b"1.000000", b"2.000000", b"3.000000"]
+    np.testing.assert_array_equal(names["decoded"]["decoded_result"], np.float32([1, 2, 3]))

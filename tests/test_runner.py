@@ -60,7 +60,7 @@ def test_numbers_of_rank_zero_are_scalars() -> None:
 
 def test_outputs_belong_to_the_caller() -> None:
     same = runner(passthrough(), "same")
-    given = np.float32([1, 2])
+    given = np.array([1, 2], np.float32)
     out = same(x=given)
     out["x"][0] = 50
     out["constant"][0] = 60

@@ -1,6 +1,33 @@
 """The rules, by family. Importing this registers them in `lower.RULES`."""
 
-from . import activation, control, conv, elementwise, image, indexing, matmul, pool, reduction, shape, slicing, state
+from . import (
+    activation,
+    control,
+    conv,
+    einsum,
+    elementwise,
+    image,
+    indexing,
+    matmul,
+    pool,
+    reduction,
+    shape,
+    slicing,
+    state,
+)
 
-__all__ = ["activation", "control", "conv", "elementwise", "image", "indexing", "matmul", "pool", "reduction", "shape",
-           "slicing", "state"]  # fmt: skip
+__all__ = [
+    "activation",
+    "control",
+    "conv",
+    "einsum",
+    "elementwise",
+    "image",
+    "indexing",
+    "matmul",
+    "pool",
+    "reduction",
+    "shape",
+    "slicing",
+    "state",
+]

@@ -7,6 +7,7 @@ import numpy as np
 from ...interpreter.graph import TensorType
 from ..draft import DraftTensor
 from ..lower import Lowering, lowers
+from ..patterns import GELU
 
 PLAIN = {
     "Elu": "ELU",
@@ -28,6 +29,11 @@ def plain(op: Lowering) -> DraftTensor:
 def leaky_relu(op: Lowering) -> DraftTensor:
     op.require_type(0, TensorType.FLOAT32)
     return op.emit("LEAKY_RELU", op.input(0), alpha=op.attr("alpha", 0.2))
+
+
+@lowers(GELU)
+def gelu(op: Lowering) -> DraftTensor:
+    return op.emit("GELU", op.input(0), approximate=False)
 
 
 @lowers("Softmax")

@@ -86,6 +86,8 @@ def _loop_arguments(op: Lowering) -> list[Argument]:
         if not isinstance(spec, Spec):
             arguments.append(spec)
             continue
-        same = next(inputs) is output
-        arguments.append(value.const if same and value.const is not None else spec)
+        if next(inputs) is not output:
+            arguments.append(spec)
+        else:
+            arguments.append(Spec(value.data_type, value.dims) if value.const is None else value.const)
     return arguments

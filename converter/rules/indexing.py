@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...interpreter.graph import TensorType
 from ..draft import DraftTensor
 from ..lower import Lowering, lowers
 from .types import ARITHMETIC, BF16, BOOL, COMMON, F16, I8, I16, INDEX, STRING, U8, U32
@@ -33,6 +34,20 @@ def gather_nd(op: Lowering) -> DraftTensor:
 def scatter_nd(op: Lowering) -> DraftTensor:
     op.require_type(1, *ARITHMETIC, BOOL, U8, I8)
     return op.emit("SCATTER_ND", op.int32(0), op.input(1), op.int32(2))
+
+
+@lowers("TensorScatterUpdate")
+def tensor_scatter_update(op: Lowering) -> DraftTensor:
+    """One slice along the first dimension replaced, as when an element of a list is written."""
+    op.require_type(0, *COMMON)
+    dims, index = op.dims(0), op.node.inputs[1].node
+    scalar = index.op == "Reshape" and index.inputs[0].dims == ()
+    op.require(scalar and op.dims(1) == (1, 1), "only one slice along the first dimension can be replaced")
+    position = op.graph.tensor(index.inputs[0])
+    start = op.tensor(TensorType.INT32, (len(dims),), "/start")
+    zeros = [np.zeros((), np.int32)] * (len(dims) - 1)
+    op.emit("PACK", op.cast(position, TensorType.INT32), *zeros, out=start, values_count=len(dims), axis=0)
+    return op.emit("DYNAMIC_UPDATE_SLICE", op.input(0), op.input(2), start)
 
 
 @lowers("OneHot")

@@ -23,7 +23,7 @@ from ...interpreter.format.nodedef import NodeDef
 
 EagerTensor: TypeAlias = Any
 CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
-STRING, RESOURCE = 7, 20  # values of DataType
+STRING = 7  # of DataType
 
 _FIELDS = {
     "int": "i",
@@ -82,9 +82,7 @@ class Eager:
             boxed[()] = tensor
             return boxed
         value = tensor.numpy()
-        return (
-            value if isinstance(value, np.ndarray) else np.asarray(value, object if tensor.dtype == "string" else None)
-        )
+        return np.asarray(value, object) if isinstance(value, bytes) else np.asarray(value)
 
     def is_tensor(self, value: Any) -> bool:
         """Whether `value` is a tensor of TensorFlow."""

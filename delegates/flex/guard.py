@@ -1,7 +1,7 @@
 """What TensorFlow's kernels take on trust, checked before they see it.
 
-Where the values of an operand choose the size of a result, TensorFlow tries to allocate it. Where a shape is wrong, some
-kernels ("fragile" in ops.txt) end the process.
+Where the values of an operand choose the size of a result, TensorFlow tries to allocate it. Some kernels ("fragile" in
+ops.txt) end the process where a shape is wrong, Fourier transforms where a length is 0.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ...interpreter.errors import LimitError
+from ...interpreter.errors import KernelError, LimitError
 from .eager import Eager, EagerTensor, Operator
 from .policy import known_ops
 
@@ -38,6 +38,7 @@ _SHAPES = {  # position of the operand that holds the shape of the result
 _FACTORS = {"OneHot": (0, 1), "Tile": (0, 1)}  # (operand whose size counts, operand that multiplies it)
 _COUNTS = {"Bincount": 1, "DenseBincount": 1, "LinSpace": 2, "TensorListReserve": 1}  # operand that holds a length
 
+_TRANSFORMS = {"IRFFT", "IRFFT2D", "IRFFT3D", "RFFT", "RFFT2D", "RFFT3D"}
 _REMEMBERED = 1024  # combinations of shapes that one node remembers as good
 _SIZED = {*_SHAPES, *_FACTORS, *_COUNTS, "Range"}
 
@@ -48,12 +49,13 @@ class Guard:
     def __init__(self, eager: Eager, operator: Operator, max_bytes: int) -> None:
         self._eager, self._operator, self._max_bytes = eager, operator, max_bytes
         self._sized = operator.name in _SIZED
+        self._transforms = operator.name in _TRANSFORMS
         self._fragile = operator.name in known_ops("fragile")
         self._passed: set[tuple[tuple[int, ...], ...]] = set()
 
     def check(self, inputs: Sequence[EagerTensor]) -> None:
-        """Raises LimitError for a result that is too large, as far as the operands tell, KernelError for shapes that
-        the operator can't take."""
+        """Raises LimitError for a result that is too large, as far as the operands tell, KernelError for shapes and
+        lengths that the kernel can't take."""
         if self._sized:
             self._check_size(inputs)
         if self._fragile:
@@ -62,6 +64,9 @@ class Guard:
                 self._eager.check_shapes(self._operator, inputs)
                 if len(self._passed) < _REMEMBERED:
                     self._passed.add(shapes)
+
+        if self._transforms and 0 in inputs[1].numpy():
+            raise KernelError(f"{self._operator.name} got a length of 0")
 
     def _check_size(self, inputs: Sequence[EagerTensor]) -> None:
         elements = _elements(self._operator.name, inputs)

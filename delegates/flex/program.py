@@ -96,7 +96,9 @@ class Program:
                 results = step.run(lane.state, [values[i] for i in step.inputs])
             except BODY_ERRORS as error:
                 named = node_error(error, self._graph, step.bound.node)
-                raise named from (None if named is error else error)
+                if named is error:
+                    raise
+                raise named from error
             for slot, tensor in zip(step.outputs, results, strict=True):
                 values[slot] = tensor
             for slot in step.dead:

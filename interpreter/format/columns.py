@@ -69,9 +69,8 @@ class Columns:
         steps = [name] if name else []
         position = int(self.rows[table].at[row])
         while table != "Model":
-            link, i = next(
-                (link, int(i)) for link in self.links[table] for i in np.nonzero(link.targets == position)[0][:1]
-            )
+            link = next(link for link in self.links[table] if (link.targets == position).any())
+            i = int(np.argmax(link.targets == position))
             steps.append(link.name if link.elements is None else f"{link.name}[{link.elements[i]}]")
             position = int(link.owners[i])
             table = link.parent
@@ -107,9 +106,10 @@ class Columns:
         if kind.dtype.itemsize * int(lengths.sum()) > self.view.size:
             raise ModelError(f"{INVALID}vectors overlap.", where=self.where(table, int(np.argmax(at > 0)), name))
         elements = spread(unique + 4, lengths, kind.dtype.itemsize)
-        values = self.view.read(kind.dtype, elements)
         if kind.kind is Kind.TABLES:
-            values = self.index(kind.type, elements + values)
+            values = self.index(kind.type, offsets(self.view, elements))
+        else:
+            values = self.view.read(kind.dtype, elements)
         return Ragged(values, starts[which], lengths[which])
 
     def expand(self, vectors: Ragged, rows: NDArray[np.int64], what: str) -> tuple[NDArray[np.int64], NDArray[Any]]:

@@ -9,14 +9,14 @@ import struct
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..errors import GraphError
 from .schema import FILE_IDENTIFIER, TABLES, UNIONS, Field, Kind
 
-Bytes = bytes | bytearray | memoryview
+Bytes: TypeAlias = bytes | bytearray | memoryview
 
 DATA_ALIGNMENT = 16
 _CODES = {"b1": "?", "i1": "b", "u1": "B", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f4": "f"}
@@ -126,7 +126,7 @@ class _Emitter:
         for field, _ in held:
             places[field.slot] = size
             size += field.width
-        wide = bool(held) and held[0][0].width == 8
+        wide = bool(held) and held[0][0].width == 8  # fields start 4 bytes into the table
         vtable = self._vtable(places, size)
         self._align(8 if wide else 4, 4 if wide else 0)
         part = bytearray(-(-size // 4) * 4)

@@ -71,6 +71,7 @@ class _Reader:
         self._data = data
         self._nodes = len(data)
         self._bytes = 8 * len(data) + 64
+        self._known_keys: dict[int, bytes] = {}  # maps share keys
 
     def root(self) -> Any:
         if len(self._data) < 3:
@@ -154,10 +155,12 @@ class _Reader:
         return int.from_bytes(self._slice(at, width), "little")
 
     def _key(self, at: int) -> bytes:
-        end = self._data.find(b"\0", at)
-        if end < 0:
-            raise _Malformed("a key has no end")
-        return self._slice(at, end - at)
+        if at not in self._known_keys:
+            end = self._data.find(b"\0", at)
+            if end < 0:
+                raise _Malformed("a key has no end")
+            self._known_keys[at] = self._slice(at, end - at)
+        return self._known_keys[at]
 
     def _slice(self, at: int, length: int) -> bytes:
         self._bytes -= length

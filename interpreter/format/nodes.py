@@ -14,7 +14,7 @@ from ..errors import GraphError, ModelError, UnsupportedError
 from .buffers import outside_data
 from .columns import INVALID, Columns
 from .options import defaults, read_options
-from .schema import CUSTOM, OPERATORS, UNIONS
+from .schema import CUSTOM, OPERATORS, UNIONS, Operator
 from .view import Positions
 
 UNKNOWN = "UNKNOWN_OPERATOR_"
@@ -29,11 +29,6 @@ class OperatorCode:
     name: str
     code: int
     version: int
-
-    @property
-    def options(self) -> str:
-        """The options table that the operator reads, "" for none."""
-        return OPERATORS[self.code].options if self.code < len(OPERATORS) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,39 +95,36 @@ def _require_graph(columns: Columns, ok: NDArray[np.bool_], what: str) -> None:
 
 def _attributes(columns: Columns, codes: list[OperatorCode]) -> list[Mapping[str, Any]]:
     rows = columns.rows["Operator"]
+    numbers = np.array([code.code for code in codes])[rows["opcode_index"]]
     found: list[Mapping[str, Any]] = [_NONE] * len(rows)
-    for index in np.unique(rows["opcode_index"]).tolist():
-        table = codes[index].options
-        if not table:
+    for operator in [OPERATORS[number] for number in np.unique(numbers).tolist() if number < len(OPERATORS)]:
+        if not operator.options:
             continue
-        chosen = np.nonzero(rows["opcode_index"] == index)[0]
-        _check_tags(columns, codes[index], chosen)
-        operator = OPERATORS[codes[index].code]
+        chosen = np.nonzero(numbers == operator.code)[0]
+        _check_tags(columns, operator, chosen)
         field = _OPTION_FIELDS[operator.union]
         held = rows[f"{field}_type"][chosen] == operator.tag
-        read = read_options(columns, table) if held.any() else []
-        default = defaults(table)
-        sources = columns.index(table, np.where(held, rows[field][chosen], 0))
+        sources = columns.index(operator.options, np.where(held, rows[field][chosen], 0))
+        read, default = read_options(columns, operator.options), defaults(operator.options)
         for row, source in zip(chosen.tolist(), sources.tolist(), strict=True):
             found[row] = read[source] if source >= 0 else default
     return found
 
 
-def _check_tags(columns: Columns, code: OperatorCode, rows: NDArray[np.int64]) -> None:
+def _check_tags(columns: Columns, operator: Operator, rows: NDArray[np.int64]) -> None:
     """Refuses options of another operator; for an operator whose own table is empty they mean nothing."""
-    if not defaults(code.options):
+    if not defaults(operator.options):
         return
-    operator = OPERATORS[code.code]
     for union, field in _OPTION_FIELDS.items():
         tags = columns.rows["Operator"][f"{field}_type"][rows]
         wrong = (tags != 0) & ((tags != operator.tag) | (union != operator.union))
         if wrong.any():
             at = int(np.argmax(wrong))
-            tag, tables = int(tags[at]), UNIONS[f"BuiltinOptions{'2' if union == 2 else ''}"]
+            tag, tables = int(tags[at]), UNIONS["BuiltinOptions" if union == 1 else "BuiltinOptions2"]
             where = columns.where("Operator", int(rows[at]), field)
             if tag >= len(tables):
-                raise UnsupportedError(f"{code.name} has options of an unknown kind ({tag}).", where=where)
-            raise GraphError(f"{code.name} has {tables[tag]}, not {code.options}.", where=where)
+                raise UnsupportedError(f"{operator.name} has options of an unknown kind ({tag}).", where=where)
+            raise GraphError(f"{operator.name} has {tables[tag]}, not {operator.options}.", where=where)
 
 
 def _custom_options(columns: Columns) -> list[bytes]:

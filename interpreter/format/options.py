@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import GraphError
 from .columns import Columns
 from .schema import TABLES, Field, Kind
 
-Attributes = Mapping[str, Any]
+Attributes: TypeAlias = Mapping[str, Any]
 
 
 def read_options(columns: Columns, table: str) -> list[Attributes]:

@@ -19,7 +19,6 @@ from .sparsity import read_sparsity, stored_count
 _TYPE_NAMES = {number: name for name, number in ENUMS["TensorType"].items()}
 _TYPES = {type.value: type for type in TensorType}
 _LARGEST = 2**58  # elements, zeros not counted: NumPy refuses to address more
-_SMALL = 11  # 16 dimensions of at most this many elements can't exceed that
 
 
 def read_tensors(columns: Columns, buffers: Buffers) -> list[Tensor]:
@@ -115,7 +114,7 @@ def _shapes(columns: Columns) -> list[tuple[int, ...]]:
     if (shapes.values < 0).any():
         row = next(row for row, shape in enumerate(made) if min(shape, default=0) < 0)
         raise GraphError(f"shape {made[row]} has a negative dimension.", where=columns.where("Tensor", row, "shape"))
-    if shapes.values.max(initial=0) > _SMALL:
+    if int(shapes.values.max(initial=0)) ** int(shapes.lengths[longest]) > _LARGEST:
         for row, shape in enumerate(made):
             if math.prod(n or 1 for n in shape) > _LARGEST:
                 what = f"A tensor of shape {shape} has too many elements."

@@ -90,6 +90,11 @@ class Conv2D(WeightedOp):
     def wide(self) -> bool:
         return super().wide and self.quantized_bias_type is not TensorType.INT32
 
+    def is_asymmetric(self, groups: int) -> bool:
+        """Whether a hybrid convolution gives the quantised input a zero point."""
+        scales = quantization(self.weights_spec).scales
+        return groups > 1 or bool((scales != scales[0]).any())
+
     def run(self, xp: Any, input: Array, filter: Array, bias: Array | None = None) -> Array:
         kernel = filter.transpose(1, 2, 3, 0)
         return self.finish(xp, correlate(xp, input, kernel, self.axes(input.shape, filter.shape), xp.matmul), bias)
@@ -100,9 +105,7 @@ class Conv2D(WeightedOp):
         if not self.hybrid:
             x = self.centred_input(xp, input)
             return self.finish_integer(xp, correlate(xp, x, kernel, axes, matmul), bias)
-        scales = quantization(self.weights_spec).scales
-        asymmetric = bool((scales != scales[0]).any()) or input.shape[3] != filter.shape[3]
-        x, scale = self.quantized_images(xp, input, asymmetric)
+        x, scale = self.quantized_images(xp, input, self.is_asymmetric(input.shape[3] // filter.shape[3]))
         return self.finish(xp, self.real(xp, correlate(xp, x, kernel, axes, matmul), scale), bias)
 
 

@@ -11,7 +11,6 @@ from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .base import ANY, INT32, INT64, RESOURCE, STRING, StatefulOp, op
 
-
 _Kind = TypeVar("_Kind")
 
 

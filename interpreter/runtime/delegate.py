@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 class Space(Protocol):
     """A memory that arrays live in. Delegates whose spaces have equal names share arrays uncopied."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As plans and reports name it: "host", "cuda:0"."""
 
     def put(self, host: np.ndarray) -> Array:
         """A copy of a host array in this space."""
@@ -117,9 +119,17 @@ If `lane.observer` is set it is called as observer(graph index, node index, dele
 class Delegate(Protocol):
     """Runs the nodes that it does not refuse."""
 
-    name: str  # short name, as in reports and `device=`: "gpu"
-    title: str  # as log lines name it: "CupyGpuDelegate"
-    space: Space
+    @property
+    def name(self) -> str:
+        """Short name, as in reports and `device=`: "gpu"."""
+
+    @property
+    def title(self) -> str:
+        """As log lines name it: "CupyGpuDelegate"."""
+
+    @property
+    def space(self) -> Space:
+        """Where its arrays live."""
 
     def refuses(self, bound: BoundNode) -> str | None:
         """Why this delegate can't run the node, as a sentence that reports print verbatim; None if it can."""

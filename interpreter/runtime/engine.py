@@ -21,7 +21,7 @@ from .state import State
 log = logging.getLogger("tflite_cupy")
 
 MAX_PLANS = 64
-"""Plans that one interpreter keeps; the least recently used one goes first."""
+"""Plans that one interpreter keeps; the oldest goes first."""
 
 
 _Key: TypeAlias = tuple[int, tuple[tuple[int, ...], ...], tuple[str, ...], bool]

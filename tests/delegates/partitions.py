@@ -73,6 +73,11 @@ def integer(value: int) -> bytes:
     return field(3, value)
 
 
+def integers(*values: int) -> bytes:
+    """AttrValue of a list of ints."""
+    return field(1, b"".join(field(3, value) for value in values))
+
+
 def text(value: bytes) -> bytes:
     """AttrValue of a string."""
     return field(2, value)

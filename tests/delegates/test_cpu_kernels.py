@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench_models import mobilenet_v2
 
 from tests.ops.harness import Case, Operand, const, one_op
 from tests.ops.test_conv import CONV, DEPTHWISE, SAME, TRANSPOSE, VALID, floats, int8, real, stored, weights
 from tests.ops.test_matmul import CASES as MATMUL
 from tests.ops.test_pool import CASES as POOL
+from tflite_cupy import Interpreter, write_model
 from tflite_cupy.delegates.cpu import kernels
 from tflite_cupy.delegates.cpu.kernels import finish, gemm, packing, threads
 from tflite_cupy.interpreter.ops.base import Activation, Op, refusal
@@ -131,7 +133,8 @@ def test_requantisation_is_exact(seed: int) -> None:
     accumulator = rng.integers(-span, span, (2001, channels)).astype(np.int32)
     steps = multiply_by_quantized_multiplier(np, accumulator + bias, mantissa, shift)
     got = np.empty(accumulator.shape, np.int8)
-    finish.Requantize(bias, mantissa, shift, -7, (-120, 127), np.int8)(accumulator.astype(np.float32), got)
+    end = finish.Ending(-7, (-120, 127), np.dtype(np.int8))
+    finish.Requantize(bias.astype(np.float64), mantissa, shift, end)(accumulator.astype(np.float32), got)
     np.testing.assert_array_equal(got, np.clip(steps - 7, -120, 127))
 
 
@@ -163,3 +166,30 @@ def test_few_rows_share_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernel is not None
     assert gemm.BLOCK > 2 * 37
     np.testing.assert_allclose(kernel(*operands), op.body(np, *operands), rtol=1e-5)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("quantized", [False, True], ids=["float32", "int8"])
+def test_a_whole_network_gives_what_the_reference_gives(quantized: bool) -> None:
+    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai_edge_litert is not installed")
+    content = write_model(mobilenet_v2(quantized=quantized, resolution=64))
+    reference = litert.OpResolverType.BUILTIN_REF
+    interpreters = [
+        Interpreter(model_content=content, device="cpu", num_threads=2),
+        litert.Interpreter(model_content=content, experimental_op_resolver_type=reference),
+    ]
+    ours, theirs = (_scores(interpreter) for interpreter in interpreters)
+    if quantized:
+        np.testing.assert_array_equal(ours, theirs)
+    else:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
+def _scores(interpreter: Any) -> np.ndarray:
+    interpreter.allocate_tensors()
+    image, scores = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    values = np.random.default_rng(1).standard_normal(image["shape"])
+    stored = values if image["dtype"] is np.float32 else np.clip(np.rint(values * 30), -128, 127)
+    interpreter.set_tensor(image["index"], stored.astype(image["dtype"]))
+    interpreter.invoke()
+    return np.asarray(interpreter.get_tensor(scores["index"]))

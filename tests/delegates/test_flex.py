@@ -20,6 +20,7 @@ from tests.delegates.partitions import (
     i32,
     i64,
     integer,
+    integers,
     kind,
     kinds,
     node_def,
@@ -265,12 +266,37 @@ def test_results_over_the_limit_are_not_tried(op: str, inputs: list[Any]) -> Non
         (one("NoSuchOperator", [F32], [F32]), "has no operator 'NoSuchOperator'"),
         (one("Const", [], [F32], value=constant(1, b"\0" * 7, 2), dtype=kind(1)), "value of a Const node is malformed"),
         (one("Erf", [F32], [F32], T=b"\xff"), "attribute 'T' is no AttrValue"),
+        (one("Erf", [F32], [F32], T=text(b"float")), "attribute 'T' is no type"),
+        (one("Erf", [F32], [F32], T=b""), "attribute 'T' is no type"),
+        (one("ConcatV2", [F32] * 3, [F32], T=kind(1), N=text(b"2")), "attribute 'N' is no int"),
+        (one("Assert", [BOOL, STRING], [], T=kind(7)), r"attribute 'T' is no list\(type\)"),
     ],
 )
 def test_nodes_that_contradict_their_operator(graph: Graph, says: str) -> None:
     with pytest.raises(GraphError, match=says) as caught:
         FlexDelegate().compile(whole(graph))
     assert caught.value.where == "subgraphs[0].operators[0]"
+
+
+CONV = one("Conv2D", [F32, F32], [F32], T=kind(1), strides=integers(1, 1, 1, 1), padding=text(b"VALID"))
+
+
+def test_kernels_that_would_end_the_process_are_not_reached() -> None:
+    with pytest.raises(KernelError, match=r"Shape must be rank 4 but is rank 2.*FlexConv2D#0"):
+        run(FlexDelegate(), CONV, f32([[1]]), f32([1]))
+    transform = one("RFFT", [F32, I32], [TensorType.COMPLEX64], Treal=kind(1), Tcomplex=kind(8))
+    with pytest.raises(KernelError, match="RFFT got a length of 0"):
+        run(FlexDelegate(), transform, f32([1, 2]), i32([0]))
+    (result,) = run(FlexDelegate(), transform, f32([1, 2]), i32([2]))
+    assert result.tolist() == [3, -1]
+
+
+def test_shapes_are_checked_once() -> None:
+    program = FlexDelegate().compile(whole(CONV))
+    x, weights = np.ones((1, 3, 3, 1), np.float32), np.ones((2, 2, 1, 1), np.float32)
+    for size in (3, 3, 2):
+        (result,) = program(Lane(State()), [x[:, :size], weights])
+        np.testing.assert_array_equal(result, np.full((1, size - 1, 2, 1), 4, np.float32))
 
 
 def test_wrong_types_are_an_error_of_the_call() -> None:

@@ -244,6 +244,18 @@ def test_shared_vectors_are_read_once(operator: str, options: str, field: str) -
     assert peak < 64 * 2**20 + 4 * len(data)
 
 
+def test_many_operator_codes() -> None:
+    b = GraphBuilder()
+    x = b.input(F32, [4], "x")
+    b.add("ABS", [x])
+    graph = b.graph([x])
+    nodes = tuple(replace(graph.nodes[0], index=i, version=i + 1) for i in range(20_000))
+    data = write_model(model(replace(graph, nodes=nodes)))
+    with in_time():
+        loaded = load_model(data)
+    assert loaded.graphs[0].nodes[-1].version == 20_000
+
+
 def test_calls_do_not_multiply_without_end() -> None:
     error = refusal(sharing("STABLEHLO_CASE", "StablehloCaseOptions", "branch_subgraph_indices", 100_000))
     assert type(error) is LimitError

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ....interpreter.ops.base import Op
-from . import conv, depthwise, matmul
+from . import conv, depthwise, matmul, pool
 
 __all__ = ["KERNELS", "prepare"]
 
@@ -21,9 +21,11 @@ Kernel = Callable[..., Any]
 Factory = Callable[[Op, Mapping[int, np.ndarray], int], Kernel | None]
 
 KERNELS: dict[str, Factory] = {
+    "AVERAGE_POOL_2D": pool.average_pool_2d,
     "CONV_2D": conv.conv_2d,
     "DEPTHWISE_CONV_2D": depthwise.depthwise_conv_2d,
     "FULLY_CONNECTED": matmul.fully_connected,
+    "MAX_POOL_2D": pool.max_pool_2d,
 }
 """Factories by operator name."""
 

@@ -12,8 +12,10 @@ from ....interpreter.ops.base import Op
 from ....interpreter.ops.conv import Conv2D
 from .bands import Bands
 from .blas import one_thread
+from .finish import Finish
 from .gemm import BLOCK, FLOPS, affine
-from .operands import Operands, operands
+from .load import Load
+from .operands import image_by_image, operands
 from .packing import pack
 from .threads import parts, split
 
@@ -26,8 +28,8 @@ _NARROW = 16
 def conv_2d(op: Op, constants: Mapping[int, np.ndarray], num_threads: int) -> Kernel | None:
     """CONV_2D with constant filters and bias, without groups."""
     assert isinstance(op, Conv2D)
-    known = operands(op, constants)
-    if known is None or not known.is_exact(axis=0):
+    known = operands(op, 0, constants)
+    if known is None:
         return None
     filters, depth = known.weights, known.weights.shape[3]
     matrix = pack(filters, ("conv", known.zero_point), lambda w: known.values(w).reshape(len(w), -1).T)
@@ -39,15 +41,19 @@ def conv_2d(op: Op, constants: Mapping[int, np.ndarray], num_threads: int) -> Ke
         shares = parts(2 * outputs * matrix.size / FLOPS, num_threads)
         return Bands(shape, axes, axes[1].out * max(matrix.shape), BLOCK, shares)
 
-    def run(x: np.ndarray, *others: Any) -> Any:
-        if x.shape[3] != depth:
-            return op.body(np, x, *others)
+    def product(x: np.ndarray, finish: Finish) -> np.ndarray:
         geometry = bands(x.shape)
-        x = np.ascontiguousarray(x)
         if _is_pointwise(geometry):
-            y = affine(x.reshape(-1, depth), matrix, known.load, known.finish, num_threads)
+            y = affine(x.reshape(-1, depth), matrix, known.load, finish, num_threads)
             return y.reshape(*x.shape[:3], matrix.shape[1])
-        return _convolve(x, matrix, known, geometry)
+        return _convolve(x, matrix, known.load, finish, geometry)
+
+    def run(x: np.ndarray, *others: Any) -> Any:
+        if x.shape[3] != depth or not x.size:
+            return op.body(np, x, *others)
+        if op.hybrid:
+            return image_by_image(*op.quantized_images(np, x, op.is_asymmetric(groups=1)), known, product)
+        return product(np.ascontiguousarray(x), known.finish)
 
     return run
 
@@ -56,15 +62,15 @@ def _is_pointwise(bands: Bands) -> bool:
     return not bands.is_padded and all(axis.window == axis.stride == 1 for axis in (bands.rows, bands.columns))
 
 
-def _convolve(x: np.ndarray, matrix: np.ndarray, known: Operands, bands: Bands) -> np.ndarray:
+def _convolve(x: np.ndarray, matrix: np.ndarray, load: Load, finish: Finish, bands: Bands) -> np.ndarray:
     depth, channels = matrix.shape
-    columns, finish = bands.columns.out, known.finish
+    columns = bands.columns.out
     out = np.empty((bands.images, bands.rows.out, columns, channels), finish.dtype)
     lay = _lay_columns if bands.columns.window * bands.channels < _NARROW else _lay_rows
 
     def body(start: int, stop: int) -> None:
         scratch = np.empty(bands.step * columns * depth, np.float32)
-        for index, count, rows in bands.windows(x, known.load, start, stop):
+        for index, count, rows in bands.windows(x, load, start, stop):
             laid = lay(scratch, bands.taps(rows, count, columns, 1))
             block = out[index].reshape(-1, channels)
             accumulator = finish.accumulator(block)

@@ -11,8 +11,10 @@ import numpy as np
 from ....interpreter.ops.base import Op
 from ....interpreter.ops.conv import DepthwiseConv2D
 from .bands import Bands
+from .finish import Finish
 from .gemm import BLOCK
-from .operands import Operands, operands
+from .load import Load
+from .operands import image_by_image, operands
 from .threads import parts, split
 
 Kernel = Callable[..., Any]
@@ -24,8 +26,8 @@ _TAP = 0.25
 def depthwise_conv_2d(op: Op, constants: Mapping[int, np.ndarray], num_threads: int) -> Kernel | None:
     """DEPTHWISE_CONV_2D with constant filters and bias."""
     assert isinstance(op, DepthwiseConv2D)
-    known = operands(op, constants)
-    if known is None or not known.is_exact(axis=3):
+    known = operands(op, 3, constants)
+    if known is None:
         return None
     filters = known.values(known.weights)
     channels = filters.shape[3]
@@ -39,22 +41,29 @@ def depthwise_conv_2d(op: Op, constants: Mapping[int, np.ndarray], num_threads: 
         bands = Bands((*shape[:3], channels), axes, axes[1].out * channels, BLOCK, shares)
         return bands, np.tile(filters[0], run)
 
-    def run(x: np.ndarray, *_: Any) -> np.ndarray:
+    def sums(x: np.ndarray, finish: Finish) -> np.ndarray:
         if x.shape[3] != channels:
             x = np.repeat(x, channels // x.shape[3], axis=3)
-        return _filter(np.ascontiguousarray(x), *plan(x.shape), known)
+        return _filter(np.ascontiguousarray(x), *plan(x.shape), known.load, finish)
+
+    def run(x: np.ndarray, *others: Any) -> Any:
+        if not x.size:
+            return op.body(np, x, *others)
+        if op.hybrid:
+            return image_by_image(*op.quantized_images(np, x, asymmetric=True), known, sums)
+        return sums(x, known.finish)
 
     return run
 
 
-def _filter(x: np.ndarray, bands: Bands, weights: np.ndarray, known: Operands) -> np.ndarray:
-    """`weights` [window h, window w, run * channels]: a run of columns, which are neighbours in the input, at a time."""
-    channels, columns, finish = bands.channels, bands.columns.out, known.finish
+def _filter(x: np.ndarray, bands: Bands, weights: np.ndarray, load: Load, finish: Finish) -> np.ndarray:
+    """`weights` [window h, window w, run * channels]: a run of columns that are neighbours in the input at a time."""
+    channels, columns = bands.channels, bands.columns.out
     run = weights.shape[2] // channels
     out = np.empty((bands.images, bands.rows.out, columns, channels), finish.dtype)
 
     def body(start: int, stop: int) -> None:
-        for index, count, rows in bands.windows(x, known.load, start, stop):
+        for index, count, rows in bands.windows(x, load, start, stop):
             block = out[index]
             total = finish.accumulator(block)
             taps = bands.taps(rows, count, columns // run, run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,11 +61,12 @@ class Rows:
 
 
 class FloatFinish:
-    """Adds a bias [channels], or none, and applies an activation, in place."""
+    """Multiplies by a factor [channels], adds a bias [channels], both optional, and applies an activation, in place."""
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, bias: np.ndarray | None, activation: Activation) -> None:
+    def __init__(self, bias: np.ndarray | None, activation: Activation, factor: np.ndarray | None = None) -> None:
+        self.factor = None if factor is None else Rows(factor)
         self.bias = None if bias is None else Rows(bias)
         self.activation = activation
 
@@ -72,6 +74,8 @@ class FloatFinish:
         return out
 
     def __call__(self, accumulator: np.ndarray, out: np.ndarray) -> None:
+        if self.factor is not None:
+            self.factor.apply(np.multiply, out)
         if self.bias is not None:
             self.bias.apply(np.add, out)
         if self.activation in BOUNDS:
@@ -80,6 +84,21 @@ class FloatFinish:
             np.tanh(out, out=out)
         elif self.activation is Activation.SIGN_BIT:
             out[:] = np.signbit(out)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How steps of the output's scale become stored integers."""
+
+    zero_point: int
+    limits: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    def __call__(self, steps: np.ndarray, out: np.ndarray) -> None:
+        """Write `steps`, which are whole numbers, offset and clipped to `out`; changes them."""
+        steps += self.zero_point
+        steps.clip(*self.limits, out=steps)
+        np.copyto(out, steps, casting="unsafe")
 
 
 class Requantize:
@@ -91,15 +110,11 @@ class Requantize:
     result is off by one where the product is within 2**-32 of a half.
     """
 
-    def __init__(
-        self, bias: np.ndarray | None, mantissa: Any, shift: Any, zero_point: int, limits: tuple[int, int], dtype: Any
-    ) -> None:
-        channels = max(np.size(mantissa), 1 if bias is None else bias.size)
-        factor = np.broadcast_to(np.ldexp(np.float64(mantissa), np.maximum(shift, 0) - 31), channels)
-        self.factor = Rows(factor)
-        self.offset = Rows(factor * (0 if bias is None else bias.astype(np.float64)) + _HALF_UP)
-        self.power = Rows(np.broadcast_to(np.ldexp(_HALF_AWAY, np.minimum(shift, 0)), channels))
-        self.zero_point, self.limits, self.dtype = zero_point, limits, np.dtype(dtype)
+    def __init__(self, bias: np.ndarray, mantissa: np.ndarray, shift: np.ndarray, end: Ending) -> None:
+        factor = np.ldexp(mantissa.astype(np.float64), np.maximum(shift, 0) - 31)
+        self.factor, self.offset = Rows(factor), Rows(factor * bias + _HALF_UP)
+        self.power = Rows(np.ldexp(_HALF_AWAY, np.minimum(shift, 0)))
+        self.end, self.dtype = end, end.dtype
 
     def accumulator(self, out: np.ndarray) -> np.ndarray:
         return np.empty(out.shape, np.float32)
@@ -116,30 +131,21 @@ class Requantize:
             np.rint(p, out=p)
             self.power.apply(np.multiply, p)
             np.rint(p, out=p)
-            p += self.zero_point
-            p.clip(*self.limits, out=p)
-            np.copyto(rows, p, casting="unsafe")
+            self.end(p, rows)
 
 
 class Rescale:
     """Integer accumulators times a real factor, rounded once with ties away from zero, offset, clipped, converted."""
 
-    def __init__(
-        self, bias: np.ndarray | None, ratio: Any, zero_point: int, limits: tuple[int, int], dtype: Any
-    ) -> None:
-        channels = max(np.size(ratio), 1 if bias is None else bias.size)
-        self.ratio = Rows(np.broadcast_to(np.float64(ratio), channels))
-        self.bias = None if bias is None else Rows(bias.astype(np.float64))
-        self.zero_point, self.limits, self.dtype = zero_point, limits, np.dtype(dtype)
+    def __init__(self, bias: np.ndarray, ratio: np.ndarray, end: Ending) -> None:
+        self.bias, self.ratio = Rows(bias), Rows(ratio)
+        self.end, self.dtype = end, end.dtype
 
     def accumulator(self, out: np.ndarray) -> np.ndarray:
         return np.empty(out.shape, np.float32)
 
     def __call__(self, accumulator: np.ndarray, out: np.ndarray) -> None:
         p = accumulator.astype(np.float64)
-        if self.bias is not None:
-            self.bias.apply(np.add, p)
+        self.bias.apply(np.add, p)
         self.ratio.apply(np.multiply, p)
-        p = round_half_away(np, p)
-        p += self.zero_point
-        np.copyto(out, p.clip(*self.limits), casting="unsafe")
+        self.end(round_half_away(np, p), out)

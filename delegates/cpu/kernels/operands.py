@@ -2,60 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ....interpreter.graph import TensorType
 from ....interpreter.ops.matmul import FullyConnected
-from ....interpreter.ops.products import WeightedOp, reach, zero_point
-from .finish import Finish, FloatFinish, Requantize, Rescale
+from ....interpreter.ops.products import WeightedOp, quantization, reach, zero_point
+from .finish import Ending, Finish, FloatFinish, Requantize, Rescale
 from .load import Centred, Load, Plain
 
 _EXACT = 1 << 24
+_BYTES = {TensorType.INT8, TensorType.UINT8}
 
 
 @dataclass(frozen=True, eq=False)
 class Operands:
-    """Constant weights of an op, as stored, and the code around its product."""
+    """Constant weights and bias of an op, as stored, and the code around its product."""
 
+    op: WeightedOp
+    axis: int  # dimension of the weights that the output channels are
     weights: np.ndarray
-    zero_point: int  # of the weights
-    reach: int  # greatest magnitude of a loaded input, 0 where inputs are real
-    load: Load
-    finish: Finish
+    bias: np.ndarray | None
+
+    @property
+    def channels(self) -> int:
+        """Number of output channels."""
+        return int(self.weights.shape[self.axis])
+
+    @cached_property
+    def zero_point(self) -> int:
+        """Zero point of the weights."""
+        return zero_point(self.op.weights_spec) if self.op.is_quantized else 0
 
     def values(self, weights: np.ndarray) -> np.ndarray:
         """float32: stored weights minus their zero point."""
         values = weights.astype(np.float32, copy=False)
         return values - self.zero_point if self.zero_point else values
 
-    def is_exact(self, axis: int) -> bool:
-        """Whether float32 holds every sum of products exactly; output channels are dimension `axis` of the weights."""
-        if not self.reach:
+    def is_exact(self) -> bool:
+        """Whether float32 holds every sum of integer products."""
+        if not self.op.is_quantized:
             return True
-        rest = tuple(n for n in range(self.weights.ndim) if n != axis)
-        sums = np.abs(self.values(self.weights)).sum(axis=rest, dtype=np.float64)
-        return float(sums.max(initial=0)) * self.reach < _EXACT
+        others = tuple(n for n in range(self.weights.ndim) if n != self.axis)
+        sums = np.abs(self.values(self.weights)).sum(axis=others, dtype=np.float64)
+        return float(sums.max(initial=0)) * (255 if self.op.hybrid else reach(self.op.input_spec)) < _EXACT
+
+    @cached_property
+    def load(self) -> Load:
+        """Reads stored inputs; those of hybrid operators are quantised by then."""
+        stored = self.op.is_quantized and not self.op.hybrid
+        return Centred(zero_point(self.op.input_spec)) if stored else Plain()
+
+    @cached_property
+    def finish(self) -> Finish:
+        """Finishes the accumulators of all but hybrid operators."""
+        op, output = self.op, self.op.outs[0]
+        if not op.is_quantized:
+            return FloatFinish(self.bias, op.activation)
+        end = Ending(zero_point(output), op.limits, output.dtype)
+        bias = np.zeros(self.channels) if self.bias is None else self.bias.astype(np.float64)
+        if isinstance(op, FullyConnected):
+            return Rescale(bias, np.broadcast_to(op.ratio, bias.shape), end)
+        mantissa, shift = (np.broadcast_to(part, bias.shape) for part in op.multiplier)
+        return Requantize(bias, mantissa, shift, end)
+
+    def finish_scaled(self, scale: np.ndarray) -> Finish:
+        """Finishes the accumulators of a hybrid operator whose input has this scale."""
+        scales = quantization(self.op.weights_spec).scales * scale
+        return FloatFinish(self.bias, self.op.activation, np.broadcast_to(scales, self.channels))
 
 
-def operands(op: WeightedOp, constants: Mapping[int, np.ndarray]) -> Operands | None:
+def operands(op: WeightedOp, axis: int, constants: Mapping[int, np.ndarray]) -> Operands | None:
     """What is known of an op, or None where these kernels do not serve it."""
     weights, bias = constants.get(op.positions[1]), constants.get(op.bias_position)
     has_bias = len(op.ins) > op.bias_position and op.ins[op.bias_position] is not None
-    if weights is None or (has_bias and bias is None):
+    is_served = not op.is_quantized or op.hybrid or {op.input_spec.type, op.outs[0].type} <= _BYTES
+    if weights is None or (has_bias and bias is None) or not is_served:
         return None
-    if not op.is_quantized:
-        return Operands(weights, 0, 0, Plain(), FloatFinish(bias, op.activation))
-    if op.input_spec.type not in (TensorType.INT8, TensorType.UINT8) or op.outs[0].type != op.input_spec.type:
-        return None
-    load = Centred(zero_point(op.input_spec))
-    return Operands(weights, zero_point(op.weights_spec), reach(op.input_spec), load, _integer_finish(op, bias))
+    known = Operands(op, axis, weights, bias)
+    return known if known.is_exact() else None
 
 
-def _integer_finish(op: WeightedOp, bias: np.ndarray | None) -> Finish:
-    output = op.outs[0]
-    if isinstance(op, FullyConnected):
-        return Rescale(bias, op.ratio, zero_point(output), op.limits, output.dtype)
-    return Requantize(bias, *op.multiplier, zero_point(output), op.limits, output.dtype)
+def image_by_image(
+    x: np.ndarray, scale: np.ndarray, known: Operands, product: Callable[[np.ndarray, Finish], np.ndarray]
+) -> np.ndarray:
+    """Results of a hybrid operator for quantised images [n, ...], which have their own scales [n, 1, ...]."""
+    results = [product(x[n : n + 1], known.finish_scaled(scale[n].reshape(1))) for n in range(len(x))]
+    return results[0] if len(results) == 1 else np.concatenate(results)

@@ -1,0 +1,97 @@
+"""Constants that scale or shift what an operator with weights makes: folded into its weights and bias."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...interpreter.graph import TensorType
+from ..draft import DraftNode, DraftTensor
+from ..rewrite import Rewriter, fuses
+
+CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0, "CONV_3D": 4, "FULLY_CONNECTED": 0}
+"""Operators with weights and a bias -> the dimension of their weights that counts the results' channels."""
+
+
+@fuses("ADD", "SUB", "MUL", "DIV")
+def arithmetic(graph: Rewriter, node: DraftNode) -> None:
+    """conv(x) * c, conv(x) + c, ... -> conv(x), with c in weights and bias."""
+    for position in (0, 1):
+        product, constant = node.inputs[position], node.inputs[1 - position]
+        maker = graph.maker(product)
+        if constant is None or constant.data is None or maker is None or not _takes_constants(maker):
+            continue
+        row = _per_channel(constant, maker, node)
+        if row is None or (node.op == "DIV" and position == 1):
+            continue
+        scale, shift = _affine(node.op, row, position)
+        _scale(maker, scale, shift, node)
+        graph.absorb(maker, node)
+        return
+
+
+def _takes_constants(node: DraftNode) -> bool:
+    """Whether a node has constant weights and bias, and nothing happens after the bias."""
+    if node.op not in CHANNELS or node.attributes.get("fused_activation_function"):
+        return False
+    bias = _bias(node)
+    return _weights(node).data is not None and (bias is None or bias.data is not None)
+
+
+def _weights(node: DraftNode) -> DraftTensor:
+    weights = node.inputs[1]
+    assert weights is not None
+    return weights
+
+
+def _bias(node: DraftNode) -> DraftTensor | None:
+    position = _bias_position(node)
+    return node.inputs[position] if len(node.inputs) > position else None
+
+
+def _bias_position(node: DraftNode) -> int:
+    return 3 if node.op == "TRANSPOSE_CONV" else 2
+
+
+def _per_channel(constant: DraftTensor, maker: DraftNode, node: DraftNode) -> np.ndarray | None:
+    """A constant as one number for each channel of `maker`, None if it is anything else."""
+    data, rank = constant.data, maker.outputs[0].rank
+    assert data is not None
+    channels = (_weights(maker).static or ())[CHANNELS[maker.op]]
+    flat = data.ndim == 0 or (data.shape[-1] in (1, channels) and math.prod(data.shape[:-1]) == 1)
+    if not flat or rank is None or data.ndim > rank or node.outputs[0].rank != rank:
+        return None
+    return np.broadcast_to(data.reshape(-1), (channels,))
+
+
+def _affine(op: str, row: np.ndarray, position: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """(scale, shift) such that `op` of x and the constant is x * scale + shift; `position` is that of x."""
+    if op == "MUL":
+        return row, None
+    if op == "DIV":
+        return np.float32(1) / row, None
+    if op == "ADD":
+        return None, row
+    return (None, -row) if position == 0 else (np.full_like(row, -1), row)
+
+
+def _scale(maker: DraftNode, scale: np.ndarray | None, shift: np.ndarray | None, node: DraftNode) -> None:
+    weights, bias = _weights(maker), _bias(maker)
+    assert weights.data is not None
+    channels = weights.data.shape[CHANNELS[maker.op]]
+    offset = np.zeros(channels, np.float32) if bias is None else bias.data
+    assert offset is not None
+    if scale is not None:
+        across = [1] * weights.data.ndim
+        across[CHANNELS[maker.op]] = channels
+        maker.inputs[1] = _constant(weights.name, weights.data * scale.reshape(across))
+        offset = offset * scale
+    if shift is not None:
+        offset = offset + shift
+    maker.inputs[_bias_position(maker)] = _constant(f"{node.origin}/bias", offset)
+
+
+def _constant(name: str, array: np.ndarray) -> DraftTensor:
+    data = np.ascontiguousarray(array, np.float32)
+    return DraftTensor(name, TensorType.FLOAT32, data.shape, data)
