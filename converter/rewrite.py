@@ -16,9 +16,12 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from ..interpreter.graph import TensorType
+from ..interpreter.ops.base import OPS
 from .draft import DraftGraph, DraftNode, DraftTensor
 
 Fusion: TypeAlias = "Callable[[Rewriter, DraftNode], None]"
+
+RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 FUSIONS: dict[str, list[Fusion]] = {}
 """Fusions by the operator that they look at, in the order in which they are tried."""
@@ -36,15 +39,44 @@ def fuses(*ops: str) -> Callable[[Fusion], Fusion]:
 
 
 def rewrite(graph: DraftGraph) -> None:
-    """Apply all fusions to a subgraph, in place."""
+    """Merge, fuse and clean up a subgraph, in place."""
+    merge_duplicates(graph)
     rewriter = Rewriter(graph)
     for node in graph.nodes:
+        rewriter.resolve(node)
         if all(t.type is TensorType.FLOAT32 for t in node.outputs):
             for fusion in FUSIONS.get(node.op, ()):
                 if node not in rewriter.gone:
                     fusion(rewriter, node)
     graph.nodes = [node for node in graph.nodes if node not in rewriter.gone]
+    graph.outputs = [rewriter.aliases.get(t, t) for t in graph.outputs]
     drop_dead(graph)
+
+
+def merge_duplicates(graph: DraftGraph) -> None:
+    """Let nodes that compute the same from the same be one."""
+    aliases: dict[DraftTensor, DraftTensor] = {}
+    first: dict[object, DraftNode] = {}
+    kept = []
+    for node in graph.nodes:
+        node.inputs = [t if t is None else aliases.get(t, t) for t in node.inputs]
+        same = first.setdefault(_meaning(node), node) if _is_pure(node) else node
+        if same is node:
+            kept.append(node)
+        else:
+            aliases.update(zip(node.outputs, same.outputs, strict=True))
+    graph.nodes = kept
+    graph.outputs = [aliases.get(t, t) for t in graph.outputs]
+
+
+def _is_pure(node: DraftNode) -> bool:
+    operator = OPS.get(node.op)
+    return operator is not None and operator.pure and not operator.effects and not node.custom and not node.effect
+
+
+def _meaning(node: DraftNode) -> object:
+    types = tuple(t.type for t in node.outputs)
+    return node.op, tuple(map(id, node.inputs)), tuple(sorted(node.attributes.items())), types
 
 
 def drop_dead(graph: DraftGraph) -> None:
@@ -66,6 +98,17 @@ class Rewriter:
         used = [t for node in graph.nodes for t in node.inputs if t is not None]
         self.uses = Counter(map(id, (*used, *graph.outputs)))
         self.gone: set[DraftNode] = set()
+        self.aliases: dict[DraftTensor, DraftTensor] = {}
+
+    def resolve(self, node: DraftNode) -> None:
+        """Let a node use what stands for its inputs by now."""
+        node.inputs = [t if t is None else self.aliases.get(t, t) for t in node.inputs]
+
+    def skip(self, node: DraftNode, stand_in: DraftTensor) -> None:
+        """Take a node out: `stand_in`, one of its inputs, has the same value as its result."""
+        self.uses[id(stand_in)] += self.uses[id(node.outputs[0])] - 1
+        self.aliases[node.outputs[0]] = stand_in
+        self.gone.add(node)
 
     def source(self, tensor: DraftTensor | None) -> DraftNode | None:
         """The node that makes a tensor, None for inputs and constants."""
@@ -74,6 +117,11 @@ class Rewriter:
     def maker(self, tensor: DraftTensor | None) -> DraftNode | None:
         """The node that makes a tensor for one user alone."""
         return self.makers.get(id(tensor)) if tensor is not None and self.uses[id(tensor)] == 1 else None
+
+    def makers_through_reshape(self, tensor: DraftTensor | None) -> tuple[DraftNode | None, DraftNode | None]:
+        """The node that makes a tensor, and the same or, if that only reshapes, the node before it."""
+        last = self.maker(tensor)
+        return last, self.maker(last.inputs[0]) if last is not None and last.op in RESHAPES else last
 
     def absorb(self, kept: DraftNode, gone: DraftNode) -> None:
         """Let `kept` make what `gone` made."""

@@ -16,14 +16,19 @@ TAKE_ACTIVATION = {*CHANNELS, "ADD", "SUB", "MUL", "DIV", "AVERAGE_POOL_2D", "MA
 
 @fuses(*ACTIVATIONS)
 def activation(graph: Rewriter, node: DraftNode) -> None:
-    """relu(conv(x)) -> conv(x), activation included."""
-    maker = graph.maker(node.inputs[0])
-    if maker is None or maker.op not in TAKE_ACTIVATION or maker.attributes.get("fused_activation_function"):
+    """relu(conv(x)) -> conv(x), activation included; a reshape may stand between."""
+    last, maker = graph.makers_through_reshape(node.inputs[0])
+    if (
+        last is None
+        or maker is None
+        or maker.op not in TAKE_ACTIVATION
+        or maker.attributes.get("fused_activation_function")
+    ):
         return
     maker.attributes["fused_activation_function"] = ACTIVATIONS[node.op]
     if maker.op == "TRANSPOSE_CONV":
         maker.version = 4
-    graph.absorb(maker, node)
+    graph.absorb(last, node)
 
 
 @fuses("MUL")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 
 import numpy as np
 
@@ -15,19 +16,40 @@ CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0, "CONV_3D"
 
 
 @fuses("ADD", "SUB", "MUL", "DIV")
+def neutral(graph: Rewriter, node: DraftNode) -> None:
+    """x + 0, x - 0, x * 1, x / 1 -> x."""
+    neutral_number = 0 if node.op in ("ADD", "SUB") else 1
+    for x, constant in (node.inputs, node.inputs[::-1]):
+        if x is None or constant is None or constant.data is None or x.dims is None or x.dims != node.outputs[0].dims:
+            continue
+        if np.all(constant.data == neutral_number) and constant.data.ndim <= len(x.dims) and _fits(constant, x):
+            graph.skip(node, x)
+            return
+        if node.op in ("SUB", "DIV"):
+            return
+
+
+def _fits(constant: DraftTensor, x: DraftTensor) -> bool:
+    """Whether a constant surely leaves the shape of x as it is."""
+    assert constant.data is not None
+    dims = (x.dims or ())[len(x.dims or ()) - constant.data.ndim :]
+    return all(n in (1, size) for n, size in zip(constant.data.shape, dims, strict=True))
+
+
+@fuses("ADD", "SUB", "MUL", "DIV")
 def arithmetic(graph: Rewriter, node: DraftNode) -> None:
-    """conv(x) * c, conv(x) + c, ... -> conv(x), with c in weights and bias."""
+    """conv(x) * c, conv(x) + c, ... -> conv(x), with c in weights and bias; a reshape may stand between."""
     for position in (0, 1):
         product, constant = node.inputs[position], node.inputs[1 - position]
-        maker = graph.maker(product)
-        if constant is None or constant.data is None or maker is None or not _takes_constants(maker):
+        last, maker = graph.makers_through_reshape(product)
+        if product is None or constant is None or last is None or maker is None or not _takes_constants(maker):
             continue
-        row = _per_channel(constant, maker, node)
+        row = _per_channel(constant, product, maker) if product.dims == node.outputs[0].dims else None
         if row is None or (node.op == "DIV" and position == 1):
             continue
         scale, shift = _affine(node.op, row, position)
         _scale(maker, scale, shift, node)
-        graph.absorb(maker, node)
+        graph.absorb(last, node)
         return
 
 
@@ -54,15 +76,19 @@ def _bias_position(node: DraftNode) -> int:
     return 3 if node.op == "TRANSPOSE_CONV" else 2
 
 
-def _per_channel(constant: DraftTensor, maker: DraftNode, node: DraftNode) -> np.ndarray | None:
-    """A constant as one number for each channel of `maker`, None if it is anything else."""
-    data, rank = constant.data, maker.outputs[0].rank
-    assert data is not None
-    channels = (_weights(maker).static or ())[CHANNELS[maker.op]]
-    flat = data.ndim == 0 or (data.shape[-1] in (1, channels) and math.prod(data.shape[:-1]) == 1)
-    if not flat or rank is None or data.ndim > rank or node.outputs[0].rank != rank:
+def _per_channel(constant: DraftTensor, product: DraftTensor, maker: DraftNode) -> np.ndarray | None:
+    """A constant as one number for each channel of `maker`, None if it is anything else.
+
+    `product` is what it is combined with; its last dimensions must be the channels, split up at most.
+    """
+    if constant.data is None or product.dims is None or constant.data.ndim > len(product.dims):
         return None
-    return np.broadcast_to(data.reshape(-1), (channels,))
+    channels = (_weights(maker).static or ())[CHANNELS[maker.op]]
+    leading = sum(1 for _ in takewhile(lambda n: n == 1, constant.data.shape))
+    parts = constant.data.shape[leading:]
+    if parts and (parts != product.dims[-len(parts) :] or math.prod(parts) != channels):
+        return None
+    return np.broadcast_to(constant.data.reshape(-1), (channels,))
 
 
 def _affine(op: str, row: np.ndarray, position: int) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -2,6 +2,7 @@
 
 from . import (
     activation,
+    composite,
     control,
     conv,
     einsum,
@@ -18,6 +19,7 @@ from . import (
 
 __all__ = [
     "activation",
+    "composite",
     "control",
     "conv",
     "einsum",

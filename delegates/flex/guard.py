@@ -38,9 +38,10 @@ _SHAPES = {  # position of the operand that holds the shape of the result
 _FACTORS = {"OneHot": (0, 1), "Tile": (0, 1)}  # (operand whose size counts, operand that multiplies it)
 _COUNTS = {"Bincount": 1, "DenseBincount": 1, "LinSpace": 2, "TensorListReserve": 1}  # operand that holds a length
 
+_SEGMENTS = {"SegmentMax", "SegmentMean", "SegmentMin", "SegmentProd", "SegmentSum"}  # one row up to the greatest id
 _TRANSFORMS = {"IRFFT", "IRFFT2D", "IRFFT3D", "RFFT", "RFFT2D", "RFFT3D"}
 _REMEMBERED = 1024  # combinations of shapes that one node remembers as good
-_SIZED = {*_SHAPES, *_FACTORS, *_COUNTS, "Range"}
+_SIZED = {*_SHAPES, *_FACTORS, *_COUNTS, *_SEGMENTS, "Range"}
 
 
 class Guard:
@@ -64,7 +65,6 @@ class Guard:
                 self._eager.check_shapes(self._operator, inputs)
                 if len(self._passed) < _REMEMBERED:
                     self._passed.add(shapes)
-
         if self._transforms and 0 in inputs[1].numpy():
             raise KernelError(f"{self._operator.name} got a length of 0")
 
@@ -85,6 +85,9 @@ def _elements(op: str, inputs: Sequence[EagerTensor]) -> int:
         return math.prod(map(int, base.shape)) * _product(factor)
     if op in _COUNTS:
         return _product(inputs[_COUNTS[op]])
+    if op in _SEGMENTS:
+        rows, ids = inputs
+        return math.prod(map(int, rows.shape[1:])) * (int(ids.numpy().max(initial=-1)) + 1)
     if op == "Range":
         start, limit, delta = (float(operand) for operand in inputs)
         return int(abs((limit - start) / delta)) if delta and math.isfinite((limit - start) / delta) else 0

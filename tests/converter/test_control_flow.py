@@ -25,7 +25,7 @@ pytestmark = pytestmark_converter
 
 def by_number(tf: Any, n: Any, x: Any) -> Any:
     spec = tf.TensorSpec(x.shape, x.dtype)
-    branches = [tf.function(f).get_concrete_function(spec) for f in (lambda v: v + 1, lambda v: -v)]
+    branches = [tf.function(f, autograph=False).get_concrete_function(spec) for f in (lambda v: v + 1, lambda v: -v)]
     return tf.raw_ops.StatelessIf(cond=n, input=[x], Tout=[x.dtype], then_branch=branches[0], else_branch=branches[1])
 
 

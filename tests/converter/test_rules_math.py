@@ -105,6 +105,29 @@ CASES = {
         ["?,3"],
         "ELU RELU RELU6 LOGISTIC TANH LEAKY_RELU SOFTMAX LOG_SOFTMAX",
     ),
+    "composites": Case(
+        lambda tf, x: (
+            tf.nn.softplus(x),
+            tf.nn.softsign(x),
+            tf.nn.selu(x),
+            tf.math.log1p(abs(x)),
+            tf.math.expm1(x),
+            tf.tan(x),
+        ),
+        ["?,3"],
+    ),
+    "softplus of large numbers": Case(lambda tf, x: tf.nn.softplus(x), ["3"], values={0: [-200, 0, 200]}),
+    "not a number": Case(lambda tf, x: tf.math.is_nan(x), ["3"], "NOT_EQUAL", values={0: [1, np.nan, np.inf]}),
+    "division without NaN": Case(
+        lambda tf, x, y: tf.math.divide_no_nan(x, y), ["?,3", "3"], "EQUAL DIV SELECT_V2", values={1: [0, 1, 2]}
+    ),
+    "gelu of erf": Case(
+        lambda tf, x: 0.5 * x * (1.0 + tf.math.erf(x / np.sqrt(2).astype(np.float32))), ["?,3"], "GELU"
+    ),
+    "gelu of erfc": Case(lambda tf, x: 0.5 * x * tf.math.erfc(-x * np.float32(np.sqrt(0.5))), ["?,3"], "GELU"),
+    "almost gelu": Case(lambda tf, x: 0.5 * x * (1.0 + tf.math.erf(x / 1.5)), ["?,3"], flex="Erf"),
+    "hard swish": Case(lambda tf, x: x * tf.nn.relu6(x + 3) * (1 / 6), ["?,3"]),
+    "hard swish of keras": Case(lambda tf, x: x * (tf.nn.relu6(x + 3) / 6), ["?,3"], "HARD_SWISH"),
     "reduce": Case(
         lambda tf, x: (
             tf.reduce_mean(x, [1, 2]),
@@ -138,6 +161,19 @@ CASES = {
     "batches times weights": Case(
         lambda tf, x: tf.raw_ops.BatchMatMulV2(x=x, y=weights(4, 5)) - weights(5), ["?,2,3,4"], "FULLY_CONNECTED"
     ),
+    "dense layer on sequences": Case(
+        lambda tf, x: tf.nn.relu(tf.tensordot(x, weights(4, 5), 1) + weights(5)), ["?,3,4"], "FULLY_CONNECTED"
+    ),
+    "einsum of weights": Case(lambda tf, x: tf.einsum("abc,cde->abde", x, weights(4, 2, 3)), ["?,3,4"]),
+    "einsum of two contracted indices": Case(
+        lambda tf, x: tf.einsum("abcd,cde->abe", x, weights(2, 4, 3)), ["?,3,2,4"]
+    ),
+    "einsum of attention": Case(
+        lambda tf, q, k: tf.einsum("aecd,abcd->acbe", q, k), ["?,3,2,4", "?,5,2,4"], "TRANSPOSE*3 BATCH_MATMUL"
+    ),
+    "einsum of batches": Case(lambda tf, x, y: tf.einsum("bij,bjk->bik", x, y), ["?,3,4", "?,4,5"], "BATCH_MATMUL"),
+    "einsum that sums": Case(lambda tf, x, y: tf.einsum("ij,jk->k", x, y), ["3,4", "4,5"], flex="Einsum"),
+    "einsum of three": Case(lambda tf, x: tf.einsum("ij,jk,kl->il", x, weights(3, 4), weights(4, 2)), ["?,3"]),
     "batches": Case(lambda tf, x, y: tf.matmul(x, y, transpose_b=True), ["?,2,3,4", "?,2,5,4"], "BATCH_MATMUL"),
 }
 

@@ -235,23 +235,30 @@ def test_a_failed_assertion() -> None:
 
 
 @pytest.mark.parametrize(
-    ("op", "inputs"),
+    ("op", "attributes", "data", "value", "size"),
     [
-        ("Fill", [i64([1 << 40]), np.float32(1)]),
-        ("Tile", [np.zeros(1000, np.float32), i64([1 << 40])]),
+        ("Fill", {"index_type": kind(9)}, f32(1), i64([3]), 3),
+        ("Tile", {"Tmultiples": kind(9)}, np.zeros(1000, np.float32), i64([3]), 3000),
+        ("SegmentSum", {"Tindices": kind(9)}, np.zeros((1, 1000), np.float32), i64([2]), 3000),
+        ("OneHot", {"TI": kind(9)}, f32([1, 0]), i64(3), 6),
     ],
 )
-def test_results_over_the_limit_are_not_tried(op: str, inputs: list[Any]) -> None:
-    types = [TensorType.of(np.asarray(i).dtype) for i in inputs]
-    attributes = {"Fill": {"index_type": kind(9)}, "Tile": {"Tmultiples": kind(9)}}[op]
-    graph = one(op, types, [F32], T=kind(1), **attributes)
+def test_results_over_the_limit_are_not_tried(
+    op: str, attributes: Mapping[str, bytes], data: np.ndarray, value: np.ndarray, size: int
+) -> None:
+    b = FlexBuilder()
+    x, chosen = b.input(F32), b.input(I64)
+    operands = {
+        "Fill": [chosen, x],
+        "OneHot": [b.constant(i64([0, 1])), chosen, b.constant(f32(1)), b.constant(f32(0))],
+    }
+    graph = b.graph(b.flex(op, operands.get(op, [x, chosen]), [F32], T=kind(1), **attributes))
     with pytest.raises(LimitError, match=f"{op} would give [0-9]+ elements, over the limit of 17179869184 bytes"):
-        run(FlexDelegate(), graph, *map(np.asarray, inputs))
-    small = [i if i.dtype != np.int64 else i64([3]) for i in map(np.asarray, inputs)]
+        run(FlexDelegate(), graph, data, value + (1 << 40))
     with pytest.raises(LimitError, match="over the limit of 8 bytes"):
-        run(FlexDelegate(max_tensor_bytes=8), graph, *small)
-    (result,) = run(FlexDelegate(), graph, *small)
-    assert result.size == 3 * max(1, small[0].size if op == "Tile" else 1)
+        run(FlexDelegate(max_tensor_bytes=8), graph, data, value)
+    (result,) = run(FlexDelegate(), graph, data, value)
+    assert result.size == size
 
 
 @pytest.mark.parametrize(

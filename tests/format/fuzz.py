@@ -49,7 +49,7 @@ def copy_words(data: bytearray, rng: random.Random) -> None:
 
 
 def truncate(data: bytearray, rng: random.Random) -> None:
-    del data[rng.randrange(8, len(data)) :]
+    del data[max(8, rng.randrange(len(data))) :]
 
 
 MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
