@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import ref
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class Conversion:
         self.resources = Resources()
         self.state = State()
         self.problems: list[Problem] = []
-        self._transposed: dict[tuple[int, tuple[int, ...]], tuple[np.ndarray, np.ndarray]] = {}
+        self._transposed: dict[tuple[int, tuple[int, ...]], tuple[ref[np.ndarray], ref[np.ndarray]]] = {}
 
     def drafts(self, entries: Sequence[Entry]) -> list[Draft]:
         """A subgraph for each entry; entries of one function share it."""
@@ -121,11 +122,13 @@ class Conversion:
         return outputs
 
     def transposed(self, array: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-        """A constant with its dimensions reordered, made once however many subgraphs use it."""
-        key = (id(array), order)
-        if key not in self._transposed:
-            self._transposed[key] = (array, np.ascontiguousarray(array.transpose(order)))
-        return self._transposed[key][1]
+        """A constant with its dimensions reordered: one array while any subgraph uses it."""
+        source, result = self._transposed.get((id(array), order), (None, None))
+        found = result() if result is not None and source is not None and source() is array else None
+        if found is None:
+            found = np.ascontiguousarray(array.transpose(order))
+            self._transposed[id(array), order] = ref(array), ref(found)
+        return found
 
     def problem(self, draft: DraftGraph, node: TfNode, text: str) -> None:
         """Note a node that can't be converted; the conversion goes on, to find the others."""

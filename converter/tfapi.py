@@ -74,8 +74,12 @@ def handle_type(handle: Any) -> tuple[int, Dims] | None:
 
 
 def read_variable(handle: Any, dtype: int) -> np.ndarray:
-    """Current value of the variable behind a handle. Raises tf.errors.OpError if there is none."""
-    return np.asarray(tensorflow().raw_ops.ReadVariableOp(resource=handle, dtype=dtype).numpy())
+    """Current value of the variable behind a handle, shared, not copied. Raises tf.errors.OpError if there is none."""
+    value = tensorflow().raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
+    try:
+        return np.asarray(memoryview(value))
+    except (TypeError, ValueError, BufferError):  # strings and types that Python's buffers lack
+        return np.asarray(value.numpy())
 
 
 def export_table(handle: Any, key_type: int, value_type: int) -> tuple[np.ndarray, np.ndarray]:

@@ -27,8 +27,8 @@ def tensor_details(tensor: Tensor, index: int, shape: Sequence[int]) -> dict[str
     """
     signature = tensor.shape_signature if tensor.shape_signature is not None else shape
     q = tensor.quantization
-    scales = np.asarray(q.scales, np.float32) if q is not None else np.empty(0, np.float32)
-    points = np.asarray(q.zero_points, np.int32) if q is not None else np.empty(0, np.int32)
+    scales = np.array(q.scales, np.float32) if q is not None else np.empty(0, np.float32)
+    points = np.array(q.zero_points, np.int32) if q is not None else np.empty(0, np.int32)
     pair = (float(scales[0]), int(points[0])) if len(scales) == 1 and len(points) == 1 else (0.0, 0)
     return {
         "name": tensor.name,
@@ -68,22 +68,47 @@ def as_array(value: Any, tensor: Tensor, index: int) -> np.ndarray:
         return _as_strings(value, tensor, index)
     if isinstance(value, int | float | complex | list | tuple) and not isinstance(value, np.generic):
         return _from_python(value, tensor, index)
-    array = np.asarray(value)
-    if array.dtype == dtype:
-        return array
-    if array.dtype.newbyteorder("=") != dtype:
-        raise _wrong_type(array.dtype, tensor, index)
-    return array.astype(dtype)
+    array = _read(value, tensor, index)
+    if array.dtype != dtype:
+        if array.dtype.isnative or array.dtype.newbyteorder("=") != dtype:
+            raise _wrong_type(array.dtype, tensor, index)
+        array = array.astype(dtype)
+    return _in_range(array, tensor, index)
+
+
+def _read(value: Any, tensor: Tensor, index: int, dtype: Any = None) -> np.ndarray:
+    """Whatever NumPy can read as an array."""
+    try:
+        return np.asarray(value, dtype)
+    except (TypeError, ValueError, RuntimeError) as error:  # CuPy and PyTorch raise where a copy must be asked for
+        what = f"Cannot set tensor: NumPy can't read the {type(value).__name__} for input {index}, name: {tensor.name}"
+        raise InputError(f"{what}: {error}", hint="Pass a NumPy array.") from error
+
+
+def _in_range(array: np.ndarray, tensor: Tensor, index: int) -> np.ndarray:
+    """`array`, if the tensor's type can hold its values: packed types are narrower than the arrays that hold them."""
+    bits = tensor.type.bits
+    if bits < array.dtype.itemsize * 8 and array.size:
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if array.dtype.kind == "i" else (0, (1 << bits) - 1)
+        if array.min() < low or array.max() > high:
+            raise InputError(
+                f"Cannot set tensor: Values for {tensor.type.name} input must be between {low} and {high}.",
+                where=f"input {index}, name: {tensor.name}",
+            )
+    return array
 
 
 def _from_python(value: Any, tensor: Tensor, index: int) -> np.ndarray:
     try:
         array = np.asarray(value)
         if array.size == 0 or np.can_cast(array.dtype, tensor.type.dtype, "same_kind") or array.dtype.kind in "iu":
-            result = array.astype(tensor.type.dtype)
+            with np.errstate(over="raise"):
+                result = array.astype(tensor.type.dtype)
             if array.dtype.kind not in "iu" or np.array_equal(result, array):
-                return result
-    except (OverflowError, TypeError, ValueError) as error:
+                return _in_range(result, tensor, index)
+    except InputError:
+        raise
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise InputError(f"Cannot set tensor: {error} for input {index}, name: {tensor.name}") from error
     raise _wrong_type(array.dtype, tensor, index)
 
@@ -92,31 +117,39 @@ def _wrong_type(got: Any, tensor: Tensor, index: int) -> InputError:
     """The error for a value of another dtype, in the reference's words."""
     try:
         name = TensorType.of(got).name
-    except KeyError:
+    except (KeyError, TypeError):  # NumPy's new string type has no byte order
         name = str(got)
+    wanted = f"np.{numpy_class(tensor.type).__name__}"
     return InputError(
         f"Cannot set tensor: Got value of type {name} but expected type {tensor.type.name} for input {index}, "
         f"name: {tensor.name}",
-        hint=f"Convert it with .astype(np.{numpy_class(tensor.type).__name__}).",
+        hint=f"Convert it with .astype({wanted})." if got.kind in "biufc" else f"Pass an array of {wanted}.",
     )
 
 
 def _as_strings(value: Any, tensor: Tensor, index: int) -> np.ndarray:
-    array = np.asarray(value, dtype=object) if isinstance(value, str | bytes | list | tuple) else np.asarray(value)
-    if array.dtype.kind not in "OSU":
+    array = _read(value, tensor, index, object if isinstance(value, str | bytes | list | tuple) else None)
+    if array.dtype.kind not in "OSUT":
         raise _wrong_type(array.dtype, tensor, index)
     result = np.empty(array.shape, object)
     flat = result.reshape(-1)
     for position, item in enumerate(array.reshape(-1).tolist()):
-        if isinstance(item, str):
-            item = item.encode()
-        elif not isinstance(item, bytes):
-            raise InputError(
-                f"Cannot set tensor: expected bytes or str, got {type(item).__name__} for input {index}, "
-                f"name: {tensor.name}"
-            )
-        flat[position] = item
+        flat[position] = item if type(item) is bytes else _as_bytes(item, tensor, index)
     return result
+
+
+def _as_bytes(item: Any, tensor: Tensor, index: int) -> bytes:
+    if isinstance(item, bytes):
+        return bytes(item)
+    if not isinstance(item, str):
+        raise InputError(
+            f"Cannot set tensor: expected bytes or str, got {type(item).__name__} for input {index}, "
+            f"name: {tensor.name}"
+        )
+    try:
+        return item.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"Cannot set tensor: {error} for input {index}, name: {tensor.name}") from error
 
 
 def owned(array: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
@@ -124,3 +157,8 @@ def owned(array: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     array = np.asarray(array)
     is_ours = array.base is None and array.flags.writeable and not any(array is other for other in others)
     return array if is_ours else array.copy()
+
+
+def scalar(array: np.ndarray) -> Any:
+    """A NumPy scalar for an array of rank 0, unless it holds an object; any other array as it is."""
+    return array[()] if array.ndim == 0 and array.dtype != object else array

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from .details import as_array, owned, tensor_details
-from .errors import InputError
+from .details import as_array, owned, scalar, tensor_details
+from .errors import GraphError, InputError, StateError
 from .graph import Signature, Tensor
 from .runtime.delegate import HOST, Space
 from .runtime.engine import Engine
@@ -33,6 +33,12 @@ class SignatureRunner:
         self._engine = engine
         self._graph = engine.model.graphs[signature.graph]
         names = {index: name for name, index in signature.inputs.items()}
+        strangers = set(signature.outputs.values()).difference(self._graph.outputs)
+        if strangers:
+            raise GraphError(
+                f"tensors {sorted(strangers)} are outputs of the signature and not of subgraph {signature.graph}",
+                where=f"signature {signature.key!r}",
+            )
         self._order = tuple(names.get(index) for index in self._graph.inputs)
         self._session: Session | None = None
 
@@ -43,10 +49,14 @@ class SignatureRunner:
         plan = self._engine.plan(self._graph, [v.array.shape for v in values], [v.space for v in values])
         to_host = all(value.space is HOST for value in values)
         results = self._engine.call(plan, values, tuple(self.signature.outputs.values()), to_host=to_host)
-        return {
-            name: _out(result.array, values) if result.space is HOST else result.array
-            for name, result in zip(self.signature.outputs, results, strict=True)
-        }
+        taken = [value.array for value in values]  # no two outputs share memory, and none is an input
+        outputs: dict[str, Any] = {}
+        for name, (space, array) in zip(self.signature.outputs, results, strict=True):
+            if space is HOST:
+                array = owned(array, taken)
+                taken.append(array)
+            outputs[name] = scalar(array) if space is HOST else array
+        return outputs
 
     def get_input_details(self) -> dict[str, dict[str, Any]]:
         """Details of each input by name; see `details.tensor_details`."""
@@ -75,6 +85,9 @@ class SignatureRunner:
     def output_tensor(self, name: str) -> np.ndarray:
         """The value of an output after `invoke`, valid until the next one."""
         return self._own_session().view(self._index(name, self.signature.outputs, "Output"))()
+
+    def __reduce__(self) -> NoReturn:
+        raise StateError("a SignatureRunner can't be pickled or copied.", hint="Ask an Interpreter for another one.")
 
     def _own_session(self) -> Session:
         if self._session is None:
@@ -112,9 +125,9 @@ class SignatureRunner:
         return Value(HOST, as_array(value, tensor, index))
 
     def _index(self, name: str, known: Mapping[str, int], kind: str) -> int:
-        if name in known:
+        if isinstance(name, str) and name in known:
             return known[name]
-        near = difflib.get_close_matches(name, known, 1)
+        near = difflib.get_close_matches(str(name), known, 1)
         raise InputError(
             f"Invalid {kind} name ({name}) for SignatureDef",
             where=f"signature {self.signature.key!r}",
@@ -135,9 +148,3 @@ def _adopted(space: Space, value: Any, tensor: Tensor, index: int) -> Value:
 def _zeros(tensor: Tensor) -> Value:
     """A graph input that the signature does not name."""
     return Value(HOST, np.full(tensor.shape, b"" if tensor.type.is_object else 0, tensor.type.dtype))
-
-
-def _out(array: np.ndarray, inputs: Sequence[Value]) -> Any:
-    """An output as the caller gets it."""
-    result = owned(array, [value.array for value in inputs])
-    return result[()] if result.ndim == 0 and result.dtype != object else result

@@ -18,22 +18,21 @@ CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0, "CONV_3D"
 @fuses("ADD", "SUB", "MUL", "DIV")
 def neutral(graph: Rewriter, node: DraftNode) -> None:
     """x + 0, x - 0, x * 1, x / 1 -> x."""
-    neutral_number = 0 if node.op in ("ADD", "SUB") else 1
-    for x, constant in (node.inputs, node.inputs[::-1]):
-        if x is None or constant is None or constant.data is None or x.dims is None or x.dims != node.outputs[0].dims:
+    orders = [node.inputs] if node.op in ("SUB", "DIV") else [node.inputs, node.inputs[::-1]]
+    for x, constant in orders:
+        if x is None or constant is None or constant.data is None or x.dims != node.outputs[0].dims:
             continue
-        if np.all(constant.data == neutral_number) and constant.data.ndim <= len(x.dims) and _fits(constant, x):
+        if _fits(constant.data, x) and np.all(constant.data == (0 if node.op in ("ADD", "SUB") else 1)):
             graph.skip(node, x)
             return
-        if node.op in ("SUB", "DIV"):
-            return
 
 
-def _fits(constant: DraftTensor, x: DraftTensor) -> bool:
-    """Whether a constant surely leaves the shape of x as it is."""
-    assert constant.data is not None
-    dims = (x.dims or ())[len(x.dims or ()) - constant.data.ndim :]
-    return all(n in (1, size) for n, size in zip(constant.data.shape, dims, strict=True))
+def _fits(constant: np.ndarray, x: DraftTensor) -> bool:
+    """Whether x, broadcast against a constant, surely keeps its shape."""
+    if x.dims is None or constant.ndim > len(x.dims):
+        return False
+    last = x.dims[len(x.dims) - constant.ndim :]
+    return all(n in (1, size) for n, size in zip(constant.shape, last, strict=True))
 
 
 @fuses("ADD", "SUB", "MUL", "DIV")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ...interpreter.errors import KernelError, LimitError
+from ...interpreter.errors import GraphError, KernelError, LimitError
 from .eager import Eager, EagerTensor, Operator
 from .policy import known_ops
 
@@ -40,6 +40,8 @@ _COUNTS = {"Bincount": 1, "DenseBincount": 1, "LinSpace": 2, "TensorListReserve"
 
 _SEGMENTS = {"SegmentMax", "SegmentMean", "SegmentMin", "SegmentProd", "SegmentSum"}  # one row up to the greatest id
 _TRANSFORMS = {"IRFFT", "IRFFT2D", "IRFFT3D", "RFFT", "RFFT2D", "RFFT3D"}
+_SINGLE = {"TensorListGetItem": (1,), "TensorListSetItem": (1,)}  # operands of one element
+_FLAT = {"TensorListConcatV2": (1, 2), "TensorListGetItem": (2,)}  # operands of rank 0 or 1
 _REMEMBERED = 1024  # combinations of shapes that one node remembers as good
 _SIZED = {*_SHAPES, *_FACTORS, *_COUNTS, *_SEGMENTS, "Range"}
 
@@ -53,6 +55,8 @@ class Guard:
         self._transforms = operator.name in _TRANSFORMS
         self._fragile = operator.name in known_ops("fragile")
         self._passed: set[tuple[tuple[int, ...], ...]] = set()
+        if self._fragile:
+            _check_windows(operator)
 
     def check(self, inputs: Sequence[EagerTensor]) -> None:
         """Raises LimitError for a result that is too large, as far as the operands tell, KernelError for shapes and
@@ -62,6 +66,7 @@ class Guard:
         if self._fragile:
             shapes = tuple(tuple(tensor.shape) for tensor in inputs)
             if shapes not in self._passed:
+                _check_ranks(self._operator.name, shapes)
                 self._eager.check_shapes(self._operator, inputs)
                 if len(self._passed) < _REMEMBERED:
                     self._passed.add(shapes)
@@ -75,6 +80,24 @@ class Guard:
                 f"{self._operator.name} would give {elements} elements, over the limit of {self._max_bytes} bytes",
                 hint="Use smaller inputs, or raise max_tensor_bytes.",
             )
+
+
+def _check_windows(operator: Operator) -> None:
+    """Raises GraphError for strides and the like without an entry for each dimension."""
+    rank = 5 if "3D" in operator.name else 4
+    for name in ("strides", "dilations", "ksize"):
+        got = len(operator.attributes.get(name, range(rank)))
+        if got != rank:
+            raise GraphError(f"attribute {name!r} of {operator.name} has {got} entries, expected {rank}")
+
+
+def _check_ranks(op: str, shapes: Sequence[tuple[int, ...]]) -> None:
+    for position in _SINGLE.get(op, ()):
+        if math.prod(shapes[position]) != 1:
+            raise KernelError(f"{op} got operand {position} of shape {shapes[position]}, expected one element")
+    for position in _FLAT.get(op, ()):
+        if len(shapes[position]) > 1:
+            raise KernelError(f"{op} got operand {position} of shape {shapes[position]}, expected rank 0 or 1")
 
 
 def _elements(op: str, inputs: Sequence[EagerTensor]) -> int:

@@ -134,11 +134,12 @@ class Program:
             if node.op == "Const":
                 constant = (eager.constant(operator),)
                 return lambda state, inputs: constant
+            guard = Guard(eager, operator, self._max_bytes)
         except GraphError as error:
             raise node_error(error, self._graph, bound.node) from error
         if node.op == "VarHandleOp" or node.op in _ANONYMOUS:
             return self._handle(bound, operator)
-        guard, flat = Guard(eager, operator, self._max_bytes), _flat(operator.attributes)
+        flat = _flat(operator.attributes)
 
         def run(state: State, inputs: Sequence[EagerTensor]) -> Sequence[EagerTensor]:
             guard.check(inputs)

@@ -39,8 +39,8 @@ def available(device: int = 0) -> tuple[bool, str]:
     try:
         cupy = import_cupy()
     except ImportError as error:
-        reason = str(error).strip().splitlines()
-        return False, f"CuPy can't be imported: {reason[0] if reason else error!r}."
+        first_line, _, _ = str(error).strip().partition("\n")
+        return False, f"CuPy can't be imported: {first_line or type(error).__name__}."
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:

@@ -1,17 +1,16 @@
-"""Tables -> the bytes of a flatbuffer, front to back: a table comes before what it refers to, constants come last.
-
-Constants are referred to, not copied, until the parts are joined: writing takes the memory of one file.
-"""
+"""Tables -> the bytes of a flatbuffer, through the flatbuffers package's builder, driven by the schema table."""
 
 from __future__ import annotations
 
 import struct
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, TypeAlias
 
+import flatbuffers
 import numpy as np
+from flatbuffers import number_types
 
 from ..errors import GraphError
 from .schema import FILE_IDENTIFIER, TABLES, UNIONS, Field, Kind
@@ -19,7 +18,22 @@ from .schema import FILE_IDENTIFIER, TABLES, UNIONS, Field, Kind
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
 DATA_ALIGNMENT = 16
+_TABLE_BYTES = 64
+"""About what a table takes; the builder grows where that is too little."""
+
+_UNPLACED = 2  # a position that is no default, for data whose place is not known yet
 _CODES = {"b1": "?", "i1": "b", "u1": "B", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f4": "f"}
+_FLAGS = {
+    "b1": number_types.BoolFlags,
+    "i1": number_types.Int8Flags,
+    "u1": number_types.Uint8Flags,
+    "u2": number_types.Uint16Flags,
+    "i4": number_types.Int32Flags,
+    "u4": number_types.Uint32Flags,
+    "i8": number_types.Int64Flags,
+    "u8": number_types.Uint64Flags,
+    "f4": number_types.Float32Flags,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,156 +57,110 @@ class Outside:
 
 def emit(root: Record) -> bytes:
     """The file with `root` as its root table. Raises GraphError for values that a field can't hold."""
-    return _Emitter().run(root)
-
-
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """Where a position is to be filled in once it is known."""
-
-    part: bytearray
-    at: int  # within the part
-    position: int  # of the slot in the file
+    emitter = _Emitter(root, repeat(_UNPLACED))
+    if not emitter.outside:
+        return emitter.file
+    places: list[int] = []
+    parts: list[Bytes] = [b""]
+    end = len(emitter.file)
+    for data in emitter.outside:  # each where the flatbuffer, whose size no position changes, and the others leave off
+        parts += [bytes(-end % DATA_ALIGNMENT), data]
+        places.append(end + len(parts[-2]))
+        end = places[-1] + len(data)
+    parts[0] = _Emitter(root, iter(places)).file
+    return b"".join(parts)
 
 
 class _Emitter:
-    def __init__(self) -> None:
-        self._parts: list[Bytes] = []
-        self._size = 0
-        self._vtables: dict[tuple[int, ...], int] = {}
-        self._strings: dict[bytes, list[_Slot]] = {}
-        self._waiting: deque[tuple[_Slot, Field, Any]] = deque()
-        self._data: list[tuple[_Slot, Bytes]] = []
-        self._outside: list[tuple[_Slot, Bytes]] = []
+    """One flatbuffer. `places` are the positions of the outside data, in the order in which it turns up."""
 
-    def run(self, root: Record) -> bytes:
-        head = bytearray(4) + FILE_IDENTIFIER
-        self._append(head)
-        _fill(_Slot(head, 0, 0), self._table(root))
-        while self._waiting:
-            slot, field, value = self._waiting.popleft()
-            _fill(slot, self._place(field, value))
-        for text, slots in self._strings.items():
-            at = self._vector(len(text), text + b"\0", 1)
-            for slot in slots:
-                _fill(slot, at)
-        for slot, data in self._data:
-            _fill(slot, self._vector(len(data), data, DATA_ALIGNMENT))
-        for slot, data in self._outside:
-            self._align(DATA_ALIGNMENT, 0)
-            struct.pack_into("<Q", slot.part, slot.at, self._append(data))
-        return b"".join(self._parts)
-
-    def _append(self, part: Bytes) -> int:
-        at = self._size
-        self._parts.append(part)
-        self._size += len(part)
-        return at
-
-    def _align(self, alignment: int, before: int) -> None:
-        """Pads so that what comes `before` bytes later is aligned."""
-        padding = -(self._size + before) % alignment
-        if padding:
-            self._append(bytes(padding))
-
-    def _place(self, field: Field, value: Any) -> int:
-        if field.kind is Kind.TABLES:
-            return self._tables(field, value)
-        if field.kind is Kind.SCALARS:
-            return self._vector(len(value) // field.dtype.itemsize, value, field.dtype.itemsize)
-        return self._table(value)
-
-    def _vector(self, count: int, data: Bytes, alignment: int) -> int:
-        self._align(max(alignment, 4), 4)
-        at = self._append(struct.pack("<I", count))
-        self._append(data)
-        return at
-
-    def _tables(self, field: Field, records: Sequence[Record]) -> int:
-        self._align(4, 0)
-        part = bytearray(4 + 4 * len(records))
-        struct.pack_into("<I", part, 0, len(records))
-        at = self._append(part)
-        element = Field(field.name, 0, Kind.TABLE, field.type, field.dtype)
-        for place, record in enumerate(records, 1):
-            self._waiting.append((_Slot(part, 4 * place, at + 4 * place), element, record))
-        return at
+    def __init__(self, root: Record, places: Iterator[int]) -> None:
+        self.outside: list[Bytes] = []
+        self._places = places
+        self._builder = flatbuffers.Builder(_size(root))
+        self._builder.Finish(self._table(root), file_identifier=FILE_IDENTIFIER)
+        self.file = bytes(memoryview(self._builder.Bytes)[self._builder.Head() :])
 
     def _table(self, record: Record) -> int:
-        """Writes the fields of a table inline, widest first, and queues what they refer to."""
-        held = sorted(self._held(record), key=lambda entry: -entry[0].width)
-        places: dict[int, int] = {}
-        size = 4
-        for field, _ in held:
-            places[field.slot] = size
-            size += field.width
-        wide = bool(held) and held[0][0].width == 8  # fields start 4 bytes into the table
-        vtable = self._vtable(places, size)
-        self._align(8 if wide else 4, 4 if wide else 0)
-        part = bytearray(-(-size // 4) * 4)
-        at = self._append(part)
-        struct.pack_into("<i", part, 0, at - vtable)
-        for field, value in held:
-            place = places[field.slot]
-            slot = _Slot(part, place, at + place)
-            if field.kind is not Kind.SCALAR:
-                self._refer(slot, record.table, field, value)
-            elif isinstance(value, Outside):
-                self._outside.append((slot, value.data))
+        builder = self._builder
+        held = sorted(_held(record), key=lambda entry: -entry[0].width)
+        values = [(field, self._value(field, value, record)) for field, value in held]
+        builder.StartObject(1 + max((field.slot for field in TABLES[record.table].fields), default=-1))
+        for field, value in values:
+            if field.kind is Kind.SCALAR:
+                flags = _FLAGS[field.dtype.str[1:]]
+                try:
+                    builder.PrependSlot(flags, field.slot, value, None)
+                except (TypeError, struct.error, OverflowError) as error:
+                    raise _misfit(field, value, record) from error
             else:
-                part[place : place + field.width] = value
-        return at
+                builder.PrependUOffsetTRelativeSlot(field.slot, value, 0)
+        return int(builder.EndObject())
 
-    def _refer(self, slot: _Slot, table: str, field: Field, value: Any) -> None:
-        if table == "Buffer":
-            self._data.append((slot, value))
-        elif field.kind is Kind.STRING:
-            self._strings.setdefault(value, []).append(slot)
-        else:
-            self._waiting.append((slot, field, value))
+    def _value(self, field: Field, value: Any, record: Record) -> Any:
+        """What goes into the field's slot: a scalar, or the offset of what is written for it."""
+        if isinstance(value, Outside):
+            self.outside.append(value.data)
+            return next(self._places)
+        if field.kind is Kind.SCALAR:
+            return value.item() if isinstance(value, np.generic) else value
+        if field.kind is Kind.STRING:
+            return self._builder.CreateSharedString(value)
+        if field.kind is Kind.SCALARS:
+            return self._vector(field, value, record)
+        if field.kind is Kind.TABLES:
+            return self._tables(value)
+        return self._table(value)
 
-    def _vtable(self, places: dict[int, int], size: int) -> int:
-        count = max(places, default=-1) + 1
-        vtable = (4 + 2 * count, size, *(places.get(slot, 0) for slot in range(count)))
-        if vtable not in self._vtables:
-            self._align(2, 0)
-            self._vtables[vtable] = self._append(struct.pack(f"<{len(vtable)}H", *vtable))
-        return self._vtables[vtable]
+    def _vector(self, field: Field, value: Any, record: Record) -> int:
+        data = value if isinstance(value, Bytes) else _packed(field, value, record)
+        if record.table == "Buffer":
+            self._builder.Prep(DATA_ALIGNMENT, len(data))
+        return int(self._builder.CreateNumpyVector(np.frombuffer(data, field.dtype)))
 
-    def _held(self, record: Record) -> Iterable[tuple[Field, Any]]:
-        """The fields to write, with scalars, vectors of scalars and strings as bytes."""
-        for field in TABLES[record.table].fields:
-            value = record.fields.get(field.name)
-            if value is None or (field.kind is Kind.SCALAR and value == field.default):
-                continue
-            if field.kind is Kind.UNION:
-                tag = UNIONS[field.type].index(value.table)
-                yield TABLES[record.table][f"{field.name}_type"], bytes([tag])
-            elif field.kind is Kind.STRING:
-                if not isinstance(value, str):
-                    raise _misfit(field, value, record)
-                value = value.encode()
-            elif field.kind in (Kind.SCALAR, Kind.SCALARS) and not isinstance(value, Outside | bytes | memoryview):
-                value = _packed(field, value, record)
-            yield field, value
+    def _tables(self, records: Sequence[Record]) -> int:
+        """Built last to first, as the builder writes back to front: so they lie in order."""
+        offsets = [self._table(record) for record in reversed(records)]
+        self._builder.StartVector(4, len(offsets), 4)
+        for offset in offsets:
+            self._builder.PrependUOffsetTRelative(offset)
+        return int(self._builder.EndVector())
+
+
+def _held(record: Record) -> Iterable[tuple[Field, Any]]:
+    """The fields to write: those that are there and are not their default; for a union its tag too."""
+    for field in TABLES[record.table].fields:
+        value = record.fields.get(field.name)
+        if value is None or (field.kind is Kind.SCALAR and value == field.default):
+            continue
+        if field.kind is Kind.STRING and not isinstance(value, str):
+            raise _misfit(field, value, record)
+        if field.kind is Kind.UNION:
+            yield TABLES[record.table][f"{field.name}_type"], UNIONS[field.type].index(value.table)
+        yield field, value
+
+
+def _size(record: Record) -> int:
+    """About how many bytes a record and all that it refers to take."""
+    size = _TABLE_BYTES
+    for value in record.fields.values():
+        if isinstance(value, Record):
+            size += _size(value)
+        elif isinstance(value, Bytes):
+            size += len(value) + DATA_ALIGNMENT
+        elif isinstance(value, list) and value and isinstance(value[0], Record):
+            size += sum(map(_size, value))
+    return size
 
 
 def _packed(field: Field, value: Any, record: Record) -> bytes:
-    values = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-    values = values if isinstance(values, Sequence) else (values,)
+    values = value.tolist() if isinstance(value, np.ndarray) else value
     try:
         return struct.pack(f"<{len(values)}{_CODES[field.dtype.str[1:]]}", *values)
-    except (struct.error, OverflowError) as error:
+    except (TypeError, struct.error, OverflowError) as error:
         raise _misfit(field, value, record) from error
 
 
 def _misfit(field: Field, value: Any, record: Record) -> GraphError:
     where = f"{record.where}.{field.name}" if record.where else field.name
     return GraphError(f"{record.table}.{field.name} ({field.type}) can't hold {value!r}.", where=where)
-
-
-def _fill(slot: _Slot, position: int) -> None:
-    distance = position - slot.position
-    if distance >= 2**31:
-        raise GraphError("the flatbuffer is larger than 2 GiB; lower inline_limit to put constants after it.")
-    struct.pack_into("<I", slot.part, slot.at, distance)

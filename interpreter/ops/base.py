@@ -23,7 +23,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transform, get_type_hints
 
 import numpy as np
@@ -278,6 +278,7 @@ class Arity:
     variadic: bool
 
 
+@cache
 def arity(cls: type[Op]) -> Arity:
     """Read from the parameters of `run` (of `run_with` or `execute` for ops with state or subgraphs)."""
     method = cls.run_with if issubclass(cls, StatefulOp) else cls.execute if issubclass(cls, ControlOp) else cls.run

@@ -52,9 +52,9 @@ def choose(
     for bound in nodes:
         choice = _first(graph, bound, delegates)
         if require is not None and choice.runner != require:
-            reasons = "; ".join(f"{name}: {sentence}" for name, sentence in choice.refusals) or "control flow"
+            reasons = "; ".join(f"{name}: {sentence}" for name, sentence in choice.refusals)
             raise DelegationError(
-                f"{bound.node} runs on {choice.runner}, not on {require} ({reasons})",
+                f"{bound.node} runs on {choice.runner}, not on {require} ({reasons or f'there is no {require}'})",
                 where=graph.where(bound.node),
                 hint="Drop require= to let other delegates run it.",
             )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..errors import KernelError
 from ..graph import ABSENT, Array, Graph
 from .delegate import HOST, Executable, Partition, Space
 from .faults import BODY_ERRORS, node_error
@@ -100,7 +101,10 @@ class _Subgraphs:
         return self.invoker.invoke(graph, values, self.lane)
 
     def truth(self, value: Value) -> bool:
-        return bool(fetch([value])[0].reshape(-1)[0])
+        (condition,) = fetch([value])
+        if condition.size != 1:
+            raise KernelError(f"the condition has {condition.size} elements, expected 1")
+        return bool(condition.reshape(-1)[0])
 
     def once(self, graph: int) -> None:
         self.invoker.once(graph, self.lane)
