@@ -1,7 +1,7 @@
 """Times MobileNetV2 on the CPU: this package against LiteRT, with and without XNNPACK, on 1 and 2 threads.
 
-All of them run in one process, in turn within each round, so that a slow moment of the machine hits them alike; ratios
-are of pairs from the same round.
+All of them run in one process and take turns within each round, so that a slow moment of the machine hits them alike. A
+turn is one untimed run and the median of three timed ones; ratios are of turns of the same round.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ OURS, BUILTIN, XNNPACK = "tflite-cupy", "LiteRT", "LiteRT + XNNPACK"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=60, help="timed rounds (default: 60)")
+    parser.add_argument("--rounds", type=int, default=40, help="rounds (default: 40)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (default: 1 2)")
     parser.add_argument("--models", nargs="+", choices=["float32", "int8"], default=["float32", "int8"])
     parser.add_argument("--json", type=Path, default=RESULTS / "bench_cpu.json", help="where the numbers go")
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(kind: str, content: bytes, threads: int, rounds: int) -> dict[str, Any]:
-    """Milliseconds of every run of every runtime, with summaries."""
+    """Milliseconds of each runtime, and how many times those of the others ours are."""
     runs = runners(content, threads)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(5):
@@ -63,9 +63,8 @@ def measure(kind: str, content: bytes, threads: int, rounds: int) -> dict[str, A
     for _ in range(rounds):
         order.append(order.pop(0))
         for name in order:
-            start = time.perf_counter()
-            runs[name]()
-            times[name].append((time.perf_counter() - start) * 1e3)
+            runs[name]()  # untimed: wakes its threads, while those of the runtime before it go to sleep
+            times[name].append(float(np.median([timed(runs[name]) for _ in range(3)])))
     ours = np.array(times[OURS])
     return {
         "model": f"MobileNetV2-224 {kind}, batch 1",
@@ -74,6 +73,13 @@ def measure(kind: str, content: bytes, threads: int, rounds: int) -> dict[str, A
         "ratios": {name: spread(ours / np.array(times[name])) for name in times if name != OURS},
         "by_operator": by_operator(content, threads, max(5, rounds // 4)),
     }
+
+
+def timed(run: Run) -> float:
+    """Milliseconds of one run."""
+    start = time.perf_counter()
+    run()
+    return (time.perf_counter() - start) * 1e3
 
 
 def runners(content: bytes, threads: int) -> dict[str, Run]:
@@ -108,7 +114,7 @@ class TimedCpuDelegate(CpuDelegate):
 
     def __init__(self, num_threads: int) -> None:
         super().__init__(num_threads)
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
 
     def prepare(self, op: Op, constants: Mapping[int, np.ndarray]) -> Any:
         name = op.name

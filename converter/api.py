@@ -23,7 +23,7 @@ class TFLiteConverter:
     `target_spec.supported_ops`: without SELECT_TF_OPS a graph that needs TensorFlow operators is an error; without
     TFLITE_BUILTINS every operator becomes a TensorFlow one. `allow_custom_ops`: operators that are neither become
     custom operators of their TensorFlow name. `optimizations` and `representative_dataset` ask for quantisation, which
-    is not available yet. Errors are `ConversionError`s.
+    is not available yet. Assertions and prints are left out. Errors are `ConversionError`s.
     """
 
     def __init__(self, source: Source) -> None:
@@ -60,7 +60,7 @@ class TFLiteConverter:
         """The `.tflite` file. Raises ConversionError, naming each node that is in the way."""
         if members(Optimize, self.optimizations, "optimizations") or self.representative_dataset is not None:
             hint = "Leave `optimizations` and `representative_dataset` empty."
-            raise ConversionError("quantisation is not available yet", hint=hint)
+            raise ConversionError("quantisation is not available yet.", hint=hint)
         ops = members(OpsSet, self.target_spec.supported_ops, "target_spec.supported_ops")
         flex = self.all_flex or OpsSet.SELECT_TF_OPS in ops
         builtins = not self.all_flex and OpsSet.TFLITE_BUILTINS in ops
@@ -72,5 +72,5 @@ class TFLiteConverter:
     def report(self) -> ConversionReport:
         """What the last `convert()` made of each signature. Raises StateError before it."""
         if self._report is None:
-            raise StateError("there is no report yet", hint="Call convert() first.")
+            raise StateError("there is no report yet.", hint="Call convert() first.")
         return self._report

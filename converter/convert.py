@@ -96,12 +96,16 @@ class Conversion:
         return self.lower(inline(body, arguments, self.library), name, inputs)
 
     def lower(self, graph: TfGraph, name: str, inputs: Sequence[str] = ()) -> DraftGraph:
-        """A flat graph as a subgraph called `name`; `inputs` are its tensors' names, by default the arguments'."""
+        """A flat graph as a subgraph called `name`; `inputs` are its tensors' names.
+
+        By default they are numbered: names of arguments in function bodies depend on what was traced before.
+        """
         lower_lists(graph, self.library)
         session = TfSession(graph)
         fold(graph, session)
         find_patterns(graph)
-        draft = GraphLowering(self, name).run(graph, inputs or [f"{name}/{v.name}" for v in graph.inputs])
+        names = inputs or [f"{name}/input_{i}" for i in range(len(graph.inputs))]
+        draft = GraphLowering(self, name).run(graph, names)
         rewrite(draft)
         return draft
 

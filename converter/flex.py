@@ -19,6 +19,11 @@ def flex_node(node: TfNode, inputs: list[DraftTensor], outputs: list[DraftTensor
     return _custom(f"Flex{node.op}", node, inputs, outputs, options, reason)
 
 
+def is_flex(node: DraftNode) -> bool:
+    """Whether a node is a TensorFlow node, not a custom operator of the user's own."""
+    return node.custom and node.op.startswith("Flex")
+
+
 def custom_node(node: TfNode, inputs: list[DraftTensor], outputs: list[DraftTensor], reason: str) -> DraftNode:
     """Custom operator `<Op>`; its options are a FlexBuffer map of the attributes."""
     attributes = {key: node.attr(key) for key in _attributes(node)}

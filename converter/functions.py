@@ -131,6 +131,6 @@ def _in_run_order(nodes: Sequence[BodyNode]) -> tuple[BodyNode, ...]:
                 heapq.heappush(ready, j)
     if len(order) < len(nodes):
         stuck = next(n.definition for n, before in zip(nodes, waiting, strict=True) if before)
-        text, hint = "loops of TensorFlow 1 (Enter, NextIteration) are not supported", "Use TensorFlow 2 control flow."
+        text, hint = "loops of TensorFlow 1 (Enter, NextIteration) are not supported.", "Use TensorFlow 2 control flow."
         raise ConversionError(text, where=f"node {stuck.name!r}", hint=hint)
     return tuple(order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..interpreter.errors import KernelError
 from ..interpreter.graph import ABSENT, Graph, Node, Tensor
 from ..interpreter.ops import base
 from .draft import DraftNode, DraftTensor
@@ -16,7 +17,7 @@ def freeze_tensor(tensor: DraftTensor) -> Tensor:
 
 
 def refusal_of(node: DraftNode) -> str | None:
-    """Why the interpreter refuses an operator with these operands, None if it takes it."""
+    """Why the interpreter refuses an operator with these operands, None if it takes it; shapes count where known."""
     if node.custom or node.op not in base.OPS or node.subgraphs:
         return None
     tensors = [t for t in node.inputs if t is not None] + node.outputs
@@ -26,4 +27,11 @@ def refusal_of(node: DraftNode) -> str | None:
     bare = Node(0, node.op, inputs, outputs, node.attributes, node.version)
     graph = Graph(0, "", tuple(map(freeze_tensor, tensors)), (bare,), (), ())
     op = base.bind(bare, graph)
-    return base.refusal(op, op.ins)
+    refusal = base.refusal(op, op.ins)
+    if refusal is not None:
+        return refusal
+    try:
+        base.infer_outputs(op, op.ins)
+    except KernelError as error:
+        return str(error)
+    return None

@@ -14,7 +14,7 @@ import numpy as np
 
 from .functions import Library
 from .inline import Spec, inline
-from .tfapi import TYPES, Dims, tensorflow
+from .tfapi import TYPES, Dims, merged, tensorflow
 from .tfgraph import TfGraph, TfNode, TfValue
 
 VARIANT, INT32 = 21, 3  # DataType numbers
@@ -46,7 +46,7 @@ class _Uses:
 
     def _is_plain(self, node: TfNode, position: int, home: int | None) -> bool:
         if node.op == "TensorListSetItem" and position == 0:
-            return self.qualifies(node.output(), home)
+            return not node.attr("resize_if_index_out_of_bounds") and self.qualifies(node.output(), home)
         if node.op in LOOPS:
             turn = self.turn(node)
             argument = turn.graph.inputs[position]
@@ -100,41 +100,51 @@ class _Lists(_Uses):
 
     def reserve(self, node: TfNode) -> None:
         """Note a new list; it is made where its shape is known."""
-        shape = node.inputs[0].const
         users = self.users.get(node.output(), ())
-        loops = [(user, i) for user, i in users if user.op in LOOPS]
-        if shape is None or shape.ndim != 1 or len(loops) != len(users) or not self.qualifies(node.output()):
-            return
         numeric = not TYPES[node.attr("element_dtype")].is_object
-        if numeric and (min(shape, default=0) >= 0 or all(self.like(*loop) is not None for loop in loops)):
+        if len(users) != 1 or users[0][0].op not in LOOPS or not numeric or not self.qualifies(node.output()):
+            return
+        dims = self.element_dims(node, *users[0])
+        if dims is not None and (None not in dims or self.like(*users[0]) is not None):
             self.reserved[node.output()] = node
+
+    def element_dims(self, node: TfNode, loop: TfNode, position: int) -> Dims:
+        """Shape of a new list's elements, as far as it is declared: where the list is made, or where it is written."""
+        shape, item = node.inputs[0].const, self.written(loop, position)
+        declared = item.node.declared_dims() if item is not None else []
+        dims = None if shape is None or shape.ndim != 1 else tuple(None if n < 0 else int(n) for n in shape)
+        return merged(dims, declared[item.index] if item is not None and len(declared) > item.index else None)
+
+    def written(self, loop: TfNode, position: int) -> TfValue | None:
+        """What the last write of a loop's turn puts into a list."""
+        last = self.turn(loop).graph.outputs[position].node
+        return last.inputs[2] if last.op == "TensorListSetItem" else None
 
     def like(self, loop: TfNode, position: int) -> TfValue | None:
         """A loop input shaped like the elements that the loop writes: written values are also its next state."""
-        turn = self.turn(loop)
-        last = turn.graph.outputs[position].node
-        if last.op != "TensorListSetItem":
-            return None
-        same = [i for i, out in enumerate(turn.graph.outputs) if out is last.inputs[2]]
+        item = self.written(loop, position)
+        same = [i for i, out in enumerate(self.turn(loop).graph.outputs) if out is item]
         return loop.inputs[same[0]] if same else None
 
     def fill(self, value: TfValue, loop: TfNode, position: int) -> None:
         """Make a reserved list as zeros."""
         node = self.reserved.pop(value)
-        shape, count = node.inputs[0].const, node.inputs[1]
-        assert shape is not None
-        self.dims[value] = (_number(count), *(None if n < 0 else int(n) for n in shape))
+        count, kind, dims = node.inputs[1], self.element_type(value), self.element_dims(node, loop, position)
         model = self.like(loop, position)
-        element = self.constant(node, shape.astype(np.int32))
-        if model is not None and shape.size and shape.min() < 0:
-            element = self.make(node, "Shape", [self.get(model)], T=self.element_type(value), out_type=INT32)
+        assert dims is not None
+        self.dims[value] = (_number(count), *dims)
+        if None not in dims:
+            element = self.constant(node, np.array(dims, np.int32))
+        else:
+            assert model is not None
+            element = self.make(node, "Shape", [self.get(model)], T=kind, out_type=INT32)
         length = self.make(
             node, "Reshape", [count, self.constant(node, np.array([1], np.int32))], T=INT32, Tshape=INT32
         )
         axis = self.constant(node, np.zeros((), np.int32))
-        dims = self.make(node, "ConcatV2", [length, element, axis], T=INT32, Tidx=INT32, N=2)
-        zero = self.constant(node, np.zeros((), TYPES[node.attr("element_dtype")].dtype))
-        self.dense[value] = self.make(node, "Fill", [dims, zero], T=self.element_type(value), index_type=INT32)
+        shape = self.make(node, "ConcatV2", [length, element, axis], T=INT32, Tidx=INT32, N=2)
+        zero = self.constant(node, np.zeros((), TYPES[kind].dtype))
+        self.dense[value] = self.make(node, "Fill", [shape, zero], T=kind, index_type=INT32)
 
     def read(self, node: TfNode) -> TfValue | None:
         source = self.dense.get(node.inputs[0])

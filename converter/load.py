@@ -10,7 +10,7 @@ from ..interpreter.errors import ConversionError
 from .functions import Body, Library, graph_body
 from .inline import Argument, Spec
 from .resources import Resources
-from .tfapi import keras_inputs, shape_dims, tensorflow
+from .tfapi import keras_inputs, shape_dims, tensorflow, variable_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Entry:
         captured = self.function.captured_inputs
         tensors = self.function.graph.inputs
         own = tensors[: len(tensors) - len(captured)]
-        names = {id(v.handle): v.name.partition(":")[0] for v in self.function.variables if hasattr(v, "handle")}
+        names = variable_names(self.function)
         inside = [t.op.name for t in tensors[len(own) :]]
         given: list[Argument] = [Spec(t.dtype.as_datatype_enum, shape_dims(t.shape)) for t in own]
         pairs = zip(captured, inside, strict=True)
@@ -53,7 +53,7 @@ def load_saved_model(path: str, signature_keys: Sequence[str] | None) -> Source:
     """Signatures of a SavedModel folder; all of them if `signature_keys` is empty."""
     try:
         model = tensorflow().saved_model.load(str(path))
-    except OSError as error:
+    except (OSError, tensorflow().errors.OpError) as error:
         raise ConversionError(f"the SavedModel could not be loaded: {error}", where=str(path)) from error
     found = dict(model.signatures)
     keys = list(signature_keys or found)
@@ -70,6 +70,8 @@ def load_saved_model(path: str, signature_keys: Sequence[str] | None) -> Source:
 def load_keras(model: Any) -> Source:
     """A Keras model in inference mode, as signature `serving_default`."""
     tf = tensorflow()
+    if not callable(model):
+        raise ConversionError(f"from_keras_model takes a Keras model, got {type(model).__name__}")
     structure, names = keras_inputs(model)
     function = tf.function(lambda inputs: model(inputs, training=False))
     concrete = function.get_concrete_function(structure)
@@ -94,7 +96,7 @@ def load_functions(functions: Any, trackable: Any = None) -> Source:
     for key in keys:
         if keys.count(key) > 1:
             hint = f"Pass a dict: from_concrete_functions({{'{key}_1': f, '{key}_2': g}})."
-            raise ConversionError(f"several functions are called {key!r}; a signature key is unique", hint=hint)
+            raise ConversionError(f"several functions are called {key!r}; a signature key is unique.", hint=hint)
     return Source(entries, (trackable, functions))
 
 
@@ -113,7 +115,7 @@ def _concrete(key: str, function: Any) -> Any:
         return function.get_concrete_function()
     except (TypeError, ValueError) as error:
         hint = "Give it an `input_signature`, or pass the result of its get_concrete_function(...)."
-        raise ConversionError(f"the function of signature {key!r} could not be traced: {error}", hint=hint) from error
+        raise ConversionError(f"the function of signature {key!r} could not be traced: {error}.", hint=hint) from error
 
 
 def _entry(key: str, function: Any, inputs: Sequence[str] | None = None) -> Entry:
@@ -123,7 +125,7 @@ def _entry(key: str, function: Any, inputs: Sequence[str] | None = None) -> Entr
     names = list(inputs) if inputs is not None else _input_names(function, own)
     outputs = _output_names(function.structured_outputs)
     if len(names) != len(own) or len(outputs) != len(graph.outputs):
-        text = f"inputs {names} and outputs {outputs} do not match the function's tensors"
+        text = f"inputs {names} and outputs {outputs} do not match the function's tensors."
         raise ConversionError(text, where=f"signature {key!r}", hint="Use plain tensors, lists and dicts of them.")
     return Entry(key, function, _unique(names), _unique(outputs))
 

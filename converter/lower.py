@@ -61,12 +61,14 @@ class GraphLowering:
         self.draft = DraftGraph(name)
         self.tensors: dict[TfValue, DraftTensor] = {}
         self._constants: dict[Any, DraftTensor] = {}
+        self._used: set[TfValue] = set()
 
     def run(self, graph: TfGraph, input_names: Sequence[str]) -> DraftGraph:
         """The subgraph of a flat graph whose constants are folded."""
         for value, name in zip(graph.inputs, input_names, strict=True):
             self.tensors[value] = DraftTensor(name, self.type_of(value), value.dims)
         self.draft.inputs = [self.tensors[value] for value in graph.inputs]
+        self._used = {value for node in graph.nodes for value in node.inputs} | set(graph.outputs)
         for node in graph.nodes:
             if node.op not in ("Placeholder", "Const", "Handle"):
                 self._place(node)
@@ -76,8 +78,10 @@ class GraphLowering:
     def tensor(self, value: TfValue) -> DraftTensor:
         """What stands for a value; constants and handles are made when first asked for."""
         if value not in self.tensors:
-            if value.const is not None:
+            if value.const is not None and value.type is not None:
                 self.tensors[value] = self.constant(value.const, value.name)
+            elif value.const is not None:
+                self.tensors[value] = DraftTensor(value.name, self.type_of(value), value.dims)
             elif value.resource is not None:
                 self.tensors[value] = self.conversion.state.handle(self, value.resource)
         return self.tensors[value]
@@ -126,11 +130,14 @@ class GraphLowering:
         if any(v.type is None for v in (*node.inputs, *node.outputs)):
             raise NotBuiltin("a tensor's type is not in the file format")
         result = rule(Lowering(node, self))
+        results = [result] if isinstance(result, DraftTensor) else result
+        if any(value in self._used for value in node.outputs[len(results) :]):
+            raise NotBuiltin(f"results of {node.op} are used that have no builtin operator")
         for made in self.draft.nodes[mark:]:
             refusal = refusal_of(made)
             if refusal is not None:
                 raise NotBuiltin(refusal)
-        return [result] if isinstance(result, DraftTensor) else result
+        return results
 
 
 class Lowering:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .flex import is_flex
 from .write import Draft
 
 
@@ -30,6 +31,7 @@ class SignatureReport:
     key: str
     builtin: Mapping[str, int]  # operator -> nodes
     flex: tuple[FlexNode, ...]
+    custom: Mapping[str, int]  # the user's own operators -> nodes
 
     @property
     def builtin_count(self) -> int:
@@ -43,6 +45,7 @@ class SignatureReport:
         lines = [f"{self.key}: {self.builtin_count} builtin, {self.flex_count} Flex"]
         if self.builtin:
             lines.append("  " + ", ".join(f"{op} x{n}" if n > 1 else op for op, n in self.builtin.items()))
+        lines += [f"  custom operator {op} x{n}" for op, n in self.custom.items()]
         lines += [f"  Flex{node.op} {node.name!r}: {node.reason}" for node in self.flex]
         return "\n".join(lines)
 
@@ -69,5 +72,6 @@ def report_on(drafts: Sequence[Draft]) -> ConversionReport:
 def _report_signature(draft: Draft) -> SignatureReport:
     nodes = [node for graph in draft.graph.reachable() for node in graph.nodes]
     builtin = Counter(node.op for node in nodes if not node.custom)
-    flex = (FlexNode(n.origin, n.op.removeprefix("Flex"), n.reason) for n in nodes if n.custom)
-    return SignatureReport(draft.key, dict(sorted(builtin.items())), tuple(flex))
+    flex = tuple(FlexNode(n.origin, n.op.removeprefix("Flex"), n.reason) for n in nodes if is_flex(n))
+    custom = Counter(node.op for node in nodes if node.custom and not is_flex(node))
+    return SignatureReport(draft.key, dict(sorted(builtin.items())), flex, dict(sorted(custom.items())))

@@ -41,7 +41,7 @@ class Variable:
         try:
             return read_variable(self.handle, self.data_type)
         except tensorflow().errors.OpError as error:
-            text = f"variable {self.name!r} has no value that could be read: {error.message}"
+            text = f"variable {self.name!r} has no value that could be read: {error.message}."
             raise ConversionError(text, hint="Initialise the model's variables before converting it.") from error
 
 
@@ -67,7 +67,7 @@ class Table:
         try:
             keys, values = export_table(self.handle, self.key_type, self.value_type)
         except tensorflow().errors.OpError as error:
-            text = f"lookup table {self.name!r} has no content that could be read: {error.message}"
+            text = f"lookup table {self.name!r} has no content that could be read: {error.message}."
             raise ConversionError(text, hint="Initialise the model's tables before converting it.") from error
         order = np.argsort(keys, kind="stable")
         return keys[order], values[order]
@@ -111,8 +111,8 @@ class Resources:
 
 
 def _constant(tensor: Any, name: str) -> np.ndarray:
-    if not hasattr(tensor, "numpy"):
-        text = f"captured tensor {name!r} belongs to another function's graph and has no value"
+    if not hasattr(tensor, "numpy") or tensor.dtype == tensorflow().variant:
+        text = f"captured tensor {name!r} has no value that a file can hold."
         raise ConversionError(text, hint="Pass it as an argument.")
     return np.asarray(tensor.numpy())
 

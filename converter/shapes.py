@@ -6,7 +6,7 @@ from typing import Any
 
 from ..interpreter.errors import ConversionError
 from .resources import Table, Variable
-from .tfapi import Dims, shape_dims, tensorflow
+from .tfapi import Dims, merged, shape_dims, tensorflow
 from .tfgraph import TfGraph, TfNode, TfValue
 
 SMALL = 1024
@@ -23,7 +23,7 @@ class TfSession:
         self._build(graph)
         for node, shapes in declared.items():
             for value, dims in zip(node.outputs, shapes, strict=False):
-                if dims is not None and _merged(value.dims, dims) != value.dims:
+                if dims is not None and merged(value.dims, dims) != value.dims:
                     self._ensured[value] = dims
         if self._ensured:
             self._build(graph)
@@ -88,14 +88,7 @@ class TfSession:
             value = node.output(i)
             value.data_type = tensor.dtype.as_datatype_enum
             if value.const is None:
-                value.dims = _merged(shape_dims(tensor.shape), self._ensured.get(value))
-
-
-def _merged(dims: Dims, more: Dims) -> Dims:
-    """What two descriptions of one shape say together."""
-    if dims is None or more is None or len(dims) != len(more):
-        return more if dims is None else dims
-    return tuple(b if a is None else a for a, b in zip(dims, more, strict=True))
+                value.dims = merged(shape_dims(tensor.shape), self._ensured.get(value))
 
 
 def _placeholder(proto: Any, data_type: int, dims: Any) -> None:

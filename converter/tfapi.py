@@ -29,8 +29,6 @@ TYPES: dict[int, TensorType] = {
     21: TensorType.VARIANT,
     22: TensorType.UINT32,
     23: TensorType.UINT64,
-    29: TensorType.INT4,
-    30: TensorType.UINT4,
 }
 """Tensor type by number of TensorFlow's DataType (types.proto); a .tflite file has no counterpart of the others."""
 
@@ -45,7 +43,7 @@ def tensorflow() -> Any:
         import tensorflow as tf
     except ImportError as error:
         hint = "Install it with: pip install 'tflite-cupy[convert]'."
-        raise MissingDependencyError(f"converting a model needs TensorFlow: {error}", hint=hint) from error
+        raise MissingDependencyError(f"converting a model needs TensorFlow: {error}.", hint=hint) from error
     return tf
 
 
@@ -62,6 +60,15 @@ def is_stateful(name: str) -> bool:
     """Whether TensorFlow marks an operator as stateful; unknown operators count as such."""
     definition = op_def(name)
     return definition is None or bool(definition.is_stateful)
+
+
+def variable_names(function: Any) -> dict[int, str]:
+    """Names of the variables that a ConcreteFunction uses, by `id` of their handles."""
+    try:
+        variables = function.variables
+    except AssertionError:  # the Python objects are gone; their values may still be there
+        return {}
+    return {id(v.handle): v.name.partition(":")[0] for v in variables if hasattr(v, "handle")}
 
 
 def handle_type(handle: Any) -> tuple[int, Dims] | None:
@@ -99,6 +106,13 @@ def shape_dims(shape: Any) -> Dims:
     return None if shape.rank is None else tuple(shape.as_list())
 
 
+def merged(dims: Dims, more: Dims) -> Dims:
+    """What two descriptions of one shape say together."""
+    if dims is None or more is None or len(dims) != len(more):
+        return more if dims is None else dims
+    return tuple(b if a is None else a for a, b in zip(dims, more, strict=True))
+
+
 def decode_attr(value: Any) -> Any:
     """An AttrValue as Python data: str, int, float, bool, DataType number, dims, ndarray, function name, or a tuple."""
     kind = value.WhichOneof("value")
@@ -126,6 +140,7 @@ def keras_inputs(model: Any) -> tuple[Any, list[str]]:
     Raises ConversionError if the model does not know its inputs yet.
     """
     tf = tensorflow()
+    _require_tensorflow_backend(model)
     structure = getattr(model, "_inputs_struct", None)
     if structure is None:
         inputs = _declared_inputs(model)
@@ -134,6 +149,19 @@ def keras_inputs(model: Any) -> tuple[Any, list[str]]:
     names = [getattr(leaf, "name", None) or f"input_{i}" for i, leaf in enumerate(leaves)]
     specs = [tf.TensorSpec(leaf.shape, leaf.dtype) for leaf in leaves]
     return tf.nest.pack_sequence_as(structure, specs), names
+
+
+def _require_tensorflow_backend(model: Any) -> None:
+    """Raise ConversionError for a Keras 3 model that computes with JAX or PyTorch."""
+    if not any(base.__module__.startswith("keras.") for base in type(model).__mro__):
+        return
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        hint = "Set the environment variable KERAS_BACKEND=tensorflow before importing Keras."
+        raise ConversionError(
+            f"the Keras model computes with {keras.backend.backend()}, not with TensorFlow.", hint=hint
+        )
 
 
 def _declared_inputs(model: Any) -> list[Any]:
@@ -148,6 +176,6 @@ def _declared_inputs(model: Any) -> list[Any]:
         inputs = [tf.TensorSpec((None, *shape[1:]), dtype, name=name.removesuffix("_shape"))
                   for name, shape in shapes.items()]  # fmt: skip
     if not inputs:
-        text = f"the Keras model {getattr(model, 'name', '')!r} does not know the shapes of its inputs yet"
+        text = f"the Keras model {getattr(model, 'name', '')!r} does not know the shapes of its inputs yet."
         raise ConversionError(text, hint="Build it, or call it once on an example, before converting it.")
     return inputs

@@ -1,0 +1,1 @@
+"""Who can run nodes: NumPy (`cpu`), CuPy (`gpu`), TensorFlow (`flex`)."""

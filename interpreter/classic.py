@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from .details import numpy_class
-from .errors import InputError, ModelError
-from .format.model import load_model
+from .errors import InputError, ModelError, StateError
+from .format.model import Source, load_model
 from .graph import ABSENT, Graph, Signature
 from .report import DelegationReport, delegation_report
 from .runner import SignatureRunner
 from .runtime.delegate import Delegate
 from .runtime.engine import Engine
 from .session import Session
+
+_BYTES = bytes | bytearray | memoryview
 
 
 class OpResolverType(Enum):
@@ -47,12 +50,9 @@ class BaseInterpreter:
         require: str | None,
         absent: Mapping[str, str],
     ) -> None:
-        source = model_path or model_content
-        if not source:
-            raise ModelError("`model_path` or `model_content` must be specified.")
-        if model_path and model_content:
-            raise ModelError("Can't both provide `model_path` and `model_content`")
-        self.model = load_model(source)
+        if require is not None and require not in (known := [*absent, *(d.name for d in delegates)]):
+            raise InputError(f"require={require!r} is unknown", hint=f"Delegates are {', '.join(known)}.")
+        self.model = load_model(_source(model_path, model_content))
         self._engine = Engine(self.model, delegates, require=require)
         self._absent = absent
         self._session = Session(self._engine, self.model.graphs[0], keep_all=keep_all)
@@ -79,26 +79,27 @@ class BaseInterpreter:
     def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
         """Details of every tensor of a subgraph."""
         graph = self._graph(subgraph_index)
-        session = self._session if subgraph_index == 0 else Session(self._engine, graph)
+        session = self._session if graph.index == 0 else Session(self._engine, graph)
         return [session.details(i) for i in range(len(graph.tensors))]
 
     def set_tensor(self, tensor_index: int, value: Any) -> None:
         """Copy `value` into an input tensor; its dtype and shape must be the tensor's."""
-        self._session.set(int(tensor_index), value)
+        self._session.set(_integer(tensor_index), value)
 
-    def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> np.ndarray:
-        """A copy of an output, input or constant; of any tensor with `experimental_preserve_all_tensors`."""
-        if subgraph_index == 0:
-            return self._session.get(int(tensor_index))
-        return Session(self._engine, self._graph(subgraph_index)).get(int(tensor_index))
+    def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Any:
+        """A copy of an output, input or constant; of any tensor with `experimental_preserve_all_tensors`. A NumPy
+        scalar for a number of rank 0."""
+        graph = self._graph(subgraph_index)
+        session = self._session if graph.index == 0 else Session(self._engine, graph)
+        return session.get(_integer(tensor_index))
 
     def tensor(self, tensor_index: int) -> Any:
         """A function that returns a view of a tensor's buffer; do not hold what it returns across other calls."""
-        return self._session.view(int(tensor_index))
+        return self._session.view(_integer(tensor_index))
 
     def resize_tensor_input(self, input_index: int, tensor_size: Sequence[int], strict: bool = False) -> None:
         """Give an input another shape, before `allocate_tensors`. `strict` allows unknown dimensions only."""
-        self._session.resize(int(input_index), tensor_size, strict=strict)
+        self._session.resize(_integer(input_index), tensor_size, strict=strict)
 
     def num_subgraphs(self) -> int:
         """Number of subgraphs of the model."""
@@ -127,6 +128,8 @@ class BaseInterpreter:
         Each output array must have the result's shape and dtype (object for strings). Raises InputError.
         """
         signature = self._signature(signature_key)
+        if not isinstance(inputs, Mapping) or not isinstance(outputs, Mapping):
+            raise InputError("inputs and outputs are dictionaries by name", where=f"signature {signature.key!r}")
         unknown = [name for name in outputs if name not in signature.outputs]
         if unknown:
             raise InputError(
@@ -134,15 +137,9 @@ class BaseInterpreter:
                 where=f"signature {signature.key!r}",
                 hint=f"Known names: {', '.join(signature.outputs)}.",
             )
-        results = SignatureRunner(self._engine, signature)(**inputs)
+        results = SignatureRunner(self._engine, signature).call(inputs, to_host=True)
         for name, target in outputs.items():
-            result = np.asarray(results[name])
-            if target.shape != result.shape or target.dtype != result.dtype:
-                raise InputError(
-                    f"output {name!r} is {result.dtype}{list(result.shape)}, the array to fill is "
-                    f"{target.dtype}{list(target.shape)}",
-                    where=f"signature {signature.key!r}",
-                )
+            _check_target(name, target, np.asarray(results[name]), f"signature {signature.key!r}")
         for name, target in outputs.items():
             target[...] = results[name]
 
@@ -170,14 +167,18 @@ class BaseInterpreter:
                     hint=f"Its signatures are {', '.join(self._signatures) or 'none'}.",
                 )
             return next(iter(self._signatures.values()))
-        if key not in self._signatures:
+        if not isinstance(key, str) or key not in self._signatures:
             raise InputError(
                 f'Invalid signature_key provided: "{key}".',
                 hint=f"The model's signatures are {', '.join(self._signatures) or 'none'}.",
             )
         return self._signatures[key]
 
+    def __reduce__(self) -> NoReturn:
+        raise StateError("an Interpreter can't be pickled or copied.", hint="Make another one from the same model.")
+
     def _graph(self, index: int) -> Graph:
+        index = _integer(index)
         if not 0 <= index < len(self.model.graphs):
             raise InputError(
                 f"subgraph_index is out of range: {index} for the model, which has {len(self.model.graphs)} subgraphs."
@@ -201,3 +202,35 @@ class BaseInterpreter:
             }
             for node in graph.nodes
         ]
+
+
+def _source(path: str | os.PathLike[str] | None, content: bytes | None) -> Source:
+    """The one of the two that is given. Raises ModelError for none or both, empty ones count as not given."""
+    given = [s for s in (path, content) if s is not None and not (isinstance(s, str | _BYTES) and not len(s))]
+    if not given:
+        raise ModelError("`model_path` or `model_content` must be specified.")
+    if len(given) == 2:
+        raise ModelError("Can't both provide `model_path` and `model_content`")
+    if given[0] is path:
+        return os.fsdecode(path) if isinstance(path, bytes) else path
+    if not isinstance(content, _BYTES):
+        what = f"`model_content` holds the bytes of a model, got {type(content).__name__}."
+        raise InputError(what, hint="Pass a path as model_path.")
+    return content
+
+
+def _integer(value: object) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InputError(f"an index is an integer, got {value!r}") from error
+
+
+def _check_target(name: str, target: object, result: np.ndarray, where: str) -> None:
+    """Raises InputError if `target` is no writeable array of the result's shape and dtype."""
+    got = f"a {type(target).__name__}"
+    if isinstance(target, np.ndarray):
+        if target.shape == result.shape and target.dtype == result.dtype and target.flags.writeable:
+            return
+        got = f"{target.dtype}{list(target.shape)}{'' if target.flags.writeable else ', read-only'}"
+    raise InputError(f"output {name!r} is {result.dtype}{list(result.shape)}, the array to fill is {got}", where=where)

@@ -33,10 +33,10 @@ class SignatureRunner:
         self._engine = engine
         self._graph = engine.model.graphs[signature.graph]
         names = {index: name for name, index in signature.inputs.items()}
-        strangers = set(signature.outputs.values()).difference(self._graph.outputs)
+        strangers = set(signature.outputs.values()).difference(self._graph.outputs, self._graph.inputs)
         if strangers:
             raise GraphError(
-                f"tensors {sorted(strangers)} are outputs of the signature and not of subgraph {signature.graph}",
+                f"tensors {sorted(strangers)} are outputs of the signature, but not of subgraph {signature.graph}",
                 where=f"signature {signature.key!r}",
             )
         self._order = tuple(names.get(index) for index in self._graph.inputs)
@@ -45,9 +45,13 @@ class SignatureRunner:
     def __call__(self, /, **inputs: Any) -> dict[str, Any]:
         """Outputs by name, in the signature's order: new arrays that belong to the caller; NumPy scalars for numbers of
         rank 0. Raises InputError for a wrong name, count or dtype, KernelError for a shape that a node can't take."""
+        return self.call(inputs)
+
+    def call(self, inputs: Mapping[str, Any], *, to_host: bool = False) -> dict[str, Any]:
+        """The same with the inputs in a dictionary; `to_host` brings all outputs to the host, whatever the inputs."""
         values = self._values(inputs)
         plan = self._engine.plan(self._graph, [v.array.shape for v in values], [v.space for v in values])
-        to_host = all(value.space is HOST for value in values)
+        to_host = to_host or all(value.space is HOST for value in values)
         results = self._engine.call(plan, values, tuple(self.signature.outputs.values()), to_host=to_host)
         taken = [value.array for value in values]  # no two outputs share memory, and none is an input
         outputs: dict[str, Any] = {}

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .details import as_array, owned, tensor_details
-from .errors import InputError, StateError
-from .graph import Graph, Tensor
+from .details import as_array, owned, scalar, tensor_details
+from .errors import InputError, LimitError, StateError
+from .graph import Graph, Tensor, TensorType
 from .ops.variables import Variable
 from .runtime.delegate import HOST
 from .runtime.engine import Engine
@@ -41,18 +41,24 @@ class Session:
     def details(self, index: int) -> dict[str, Any]:
         """Details of a tensor with its present shape."""
         tensor = self.tensor(index)
-        shape: Sequence[int] = self._shapes.get(index, tensor.shape)
-        if self._plan is not None:
-            shape = self._plan.resolved.specs[index].shape or shape
-        if index in self._buffers:
+        shape: Sequence[int] = tensor.shape
+        if index in self._shapes:
+            shape = self._shapes[index]
+        elif index in self._buffers:
             shape = self._buffers[index].shape
+        elif self._plan is not None:
+            shape = self._plan.resolved.specs[index].shape or shape
         return tensor_details(tensor, index, shape)
 
     def resize(self, index: int, shape: Sequence[int], *, strict: bool = False) -> None:
         """Give an input another shape for the next `allocate`. `strict` allows unknown dimensions only."""
         self._ensure_unreferenced()
         tensor = self._input(index)
-        new = tuple(int(n) for n in np.asarray(shape, np.int64).reshape(-1))
+        try:
+            new = tuple(np.asarray(shape, np.int64).reshape(-1).tolist())
+        except (OverflowError, TypeError, ValueError) as error:
+            what = f"Cannot resize input {index}, name: {tensor.name}: {shape!r} is no shape: {error}"
+            raise InputError(what, hint="Give a list of integers.") from error
         if any(n < 0 for n in new):
             raise InputError(f"Cannot resize input {index}, name: {tensor.name}: negative dimension in {list(new)}")
         if strict:
@@ -67,27 +73,26 @@ class Session:
         if self._plan is not None:
             return
         shapes = [self._shapes[i] for i in self.graph.inputs]
-        self._plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
+        plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
         kept = {i: b for i, b in self._buffers.items() if i in self._shapes and b.shape == self._shapes[i]}
         self._buffers = kept | {i: _blank(self.graph.tensors[i], s) for i, s in self._shapes.items() if i not in kept}
+        self._plan = plan
 
     def set(self, index: int, value: Any) -> None:
         """Copy a value into an input. Its dtype and shape must be the input's."""
         tensor = self.tensor(index)
-        if self._plan is None or index not in self._buffers:
+        if self._plan is None:
             raise InputError("Cannot set tensor: Tensor is unallocated. Try calling allocate_tensors() first")
+        self._input(index)
         buffer = self._buffers[index]
         array = as_array(value, tensor, index)
-        if tensor.type.is_object:
-            self._buffers[index] = array.copy()
-            self._shapes[index] = array.shape
-            return
         _check_shape(array.shape, buffer.shape, index)
         buffer[...] = array
 
-    def get(self, index: int) -> np.ndarray:
-        """A copy of a tensor: an input, a constant, an output of the last run; any tensor if all are kept."""
-        return self._current(index).copy()
+    def get(self, index: int) -> Any:
+        """A copy of a tensor: an input, a constant, an output of the last run; any tensor if all are kept. A NumPy
+        scalar for a number of rank 0."""
+        return scalar(self._current(index).copy())
 
     def view(self, index: int) -> Callable[[], np.ndarray]:
         """A function that gives the present buffer of a tensor, uncopied. Do not hold what it returns."""
@@ -100,14 +105,21 @@ class Session:
             self._ensure_unreferenced()
         if self._plan is None:
             raise StateError("Invoke called on model that is not ready.", hint="Call allocate_tensors() first.")
-        inputs = [self._buffers[i] for i in self.graph.inputs]
+        inputs = [self._written(i) for i in self.graph.inputs]
         shapes = [b.shape for b in inputs]
         plan = self._plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
         wanted = list(plan.kept) if self._keep_all else list(self.graph.outputs)
         values = self._engine.call(plan, [Value(HOST, b) for b in inputs], wanted)
+        taken = list(inputs)
         for index, (_, array) in zip(wanted, values, strict=True):
             if index not in self._shapes:
-                self._buffers[index] = owned(array.read() if isinstance(array, Variable) else array, inputs)
+                self._buffers[index] = owned(array.read() if isinstance(array, Variable) else array, taken)
+                taken.append(self._buffers[index])
+
+    def _written(self, index: int) -> np.ndarray:
+        """The buffer of an input; one of strings holds whatever the caller wrote into it, and is checked here."""
+        buffer, tensor = self._buffers[index], self.graph.tensors[index]
+        return as_array(buffer, tensor, index) if tensor.type is TensorType.STRING else buffer
 
     def _input(self, index: int) -> Tensor:
         tensor = self.tensor(index)
@@ -169,6 +181,7 @@ def _check_shape(got: Sequence[int], expected: Sequence[int], index: int) -> Non
 
 
 def _blank(tensor: Tensor, shape: Sequence[int]) -> np.ndarray:
-    if tensor.type.is_object:
-        return np.full(tuple(shape), b"", object)
-    return np.zeros(tuple(shape), tensor.type.dtype)
+    try:
+        return np.full(tuple(shape), b"" if tensor.type.is_object else 0, tensor.type.dtype)
+    except (MemoryError, ValueError) as error:
+        raise LimitError(f"tensor {tensor.name!r} of shape {list(shape)} can't be allocated: {error}") from error

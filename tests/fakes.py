@@ -3,8 +3,8 @@
     put, get, xp = DEVICE.put, DEVICE.get, DEVICE.xp        # xp is used like numpy or cupy, on FakeArrays
 
 `xp` follows CuPy's rules where these are stricter: operands are device arrays or scalars, never host arrays;
-results that NumPy gives as scalars are arrays; only dtypes that a GPU has. Every name that is taken from `xp`
-is kept in `xp.used`, and every method or property of an array in `FakeArray.used`.
+results that NumPy gives as scalars are arrays; only dtypes that a GPU has. Where CuPy is installed, `xp` and its arrays
+have no function, method or property that CuPy lacks.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from tflite_cupy.delegates.arrays import ArrayDelegate
 from tflite_cupy.delegates.gpu import device_refusal
+from tflite_cupy.delegates.gpu.device import import_cupy
 from tflite_cupy.interpreter.runtime.delegate import BoundNode
 
 
@@ -29,7 +31,6 @@ class HostAccessError(AssertionError):
 class FakeArray:
     """A device array. `get()` copies it to the host; everything else stays on the device."""
 
-    used: set[str] = set()  # noqa: RUF012
     gets = 0
     __array_ufunc__ = None
     __hash__ = None  # type: ignore[assignment]
@@ -45,7 +46,7 @@ class FakeArray:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in ("item", "tolist", "tobytes", "tofile", "to_device", "ctypes"):
             raise AttributeError(f"a device array has no {name!r}")
-        FakeArray.used.add(name)
+        _require(f"ndarray.{name}")
         value = getattr(self._data, name)
         return _device_function(value) if callable(value) else _wrap(value)
 
@@ -102,22 +103,21 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert")
 class FakeModule:
     """NumPy, or one of its submodules or ufuncs, working on FakeArrays."""
 
-    def __init__(self, target: Any, path: str = "", used: set[str] | None = None) -> None:
+    def __init__(self, target: Any, path: str = "") -> None:
         self._target, self._path = target, path
-        self.used: set[str] = set() if used is None else used
 
     def __getattr__(self, name: str) -> Any:
         path = f"{self._path}{name}"
         if path == "ndarray":
             return FakeArray
         value = getattr(self._target, name)
-        self.used.add(path)
+        _require(path)
         if path in ("asarray", "array"):
             return _upload
         if isinstance(value, np.ufunc):
-            return _FakeUfunc(value, f"{path}.", self.used)
+            return _FakeUfunc(value, f"{path}.")
         if isinstance(value, ModuleType):
-            return FakeModule(value, f"{path}.", self.used)
+            return FakeModule(value, f"{path}.")
         plain = isinstance(value, type) or not callable(value)
         return value if plain else _device_function(value)
 
@@ -125,6 +125,19 @@ class FakeModule:
 class _FakeUfunc(FakeModule):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _device_function(self._target)(*args, **kwargs)
+
+
+@cache
+def _require(path: str) -> None:
+    """Raise AttributeError if CuPy is there and has no such name."""
+    try:
+        found = import_cupy()
+    except ImportError:
+        return
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    if found is None:
+        raise AttributeError(f"CuPy has no {path}")
 
 
 def _upload(value: Any, dtype: Any = None, copy: bool | None = None, order: str = "K") -> FakeArray:

@@ -58,6 +58,25 @@ def passthrough() -> bytes:
     return write_model(model(same, scalar, strings, signatures=signatures))
 
 
+@cache
+def shared_output() -> bytes:
+    """s(x float32 [2]) -> a and b, both the tensor -x, and c, a copy of it by an operator that changes nothing."""
+    b = GraphBuilder()
+    x = b.input(F32, [2], "x")
+    y = b.add("NEG", [x])
+    c = b.add("CAST", [y], in_data_type=F32, out_data_type=F32)
+    return write_model(model(b.graph([y, c]), signatures={"s": (0, {"x": x}, {"a": y, "b": y, "c": c})}))
+
+
+@cache
+def misfit() -> bytes:
+    """s(x float32 [?, ?]) -> y: x @ w, which needs rows of 3, while unknown dimensions are declared as 1."""
+    b = GraphBuilder()
+    x = b.input(F32, [None, None], "x")
+    y = b.add("FULLY_CONNECTED", [x, b.constant(np.ones((4, 3)), np.float32), -1], [None, 4])
+    return write_model(model(b.graph([y]), signatures={"s": (0, {"x": x}, {"y": y})}))
+
+
 def counter() -> Model:
     """increment(x): v += x, starting from 10; initialised once."""
     b = GraphBuilder("increment")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import tflite_cupy as lite
-from tests.build import BOOL, F32, GraphBuilder, model
-from tests.models import add_sub, one_signature
+from tests.build import BOOL, F32, I32, STRING, GraphBuilder, model
+from tests.models import add_sub, one_signature, shared_output
 
 DETAIL_KEYS = [
     "name",
@@ -49,6 +49,41 @@ def test_resize_changes_all_shapes() -> None:
     interpreter.allocate_tensors()
     assert [d["shape"].tolist() for d in interpreter.get_tensor_details()] == [[4], [4], [4]]
     assert [d["shape_signature"].tolist() for d in interpreter.get_input_details()] == [[-1], [-1]]
+    interpreter.resize_tensor_input(0, [5])
+    assert interpreter.get_input_details()[0]["shape"].tolist() == [5]
+
+
+def test_numbers_of_rank_zero_are_scalars() -> None:
+    b = GraphBuilder()
+    n = b.input(I32, [])
+    interpreter = ready(lite.write_model(model(b.graph([b.add("ADD", [n, n])]))))
+    interpreter.set_tensor(0, np.int32(4))
+    interpreter.invoke()
+    assert isinstance(interpreter.get_tensor(1), np.int32)
+    assert interpreter.get_tensor(1) == 8
+
+
+def test_outputs_do_not_share_memory() -> None:
+    interpreter = ready(shared_output())
+    interpreter.invoke()
+    interpreter.tensor(1)()[:] = 5
+    assert interpreter.get_tensor(2).tolist() == [0.0, 0.0]
+
+
+def test_strings_must_have_the_shape_of_the_input() -> None:
+    interpreter = ready(strings := string_model())
+    interpreter.set_tensor(0, np.array([b"a", b"b"], object))
+    with pytest.raises(ValueError, match=r"^Cannot set tensor: Dimension mismatch. Got 3 but expected 2 for dimension"):
+        interpreter.set_tensor(0, np.array(["a", "b", "c"]))
+    unset = ready(strings)
+    unset.invoke()
+    assert unset.get_tensor(2).tolist() == [[b""], [b""]]
+
+
+def string_model() -> bytes:
+    b = GraphBuilder()
+    s = b.input(STRING, [2])
+    return lite.write_model(model(b.graph([b.add("RESHAPE", [s, b.constant(np.int32([2, 1]))], [2, 1])])))
 
 
 def test_details_have_the_reference_keys() -> None:
@@ -76,6 +111,13 @@ def resized() -> lite.Interpreter:
     return interpreter
 
 
+def allocated(*shape: int) -> None:
+    interpreter = ready()
+    for index in (0, 1):
+        interpreter.resize_tensor_input(index, shape)
+    interpreter.allocate_tensors()
+
+
 CONSTRUCTION: list[tuple[dict[str, Any], str]] = [
     ({}, "^`model_path` or `model_content` must be specified."),
     ({"model_content": b""}, "^`model_path` or `model_content` must be specified."),
@@ -86,13 +128,22 @@ CONSTRUCTION: list[tuple[dict[str, Any], str]] = [
     ({"model_content": b"x", "num_threads": "2"}, "^type of num_threads should be int"),
     ({"model_content": b"x", "num_threads": 0}, "^num_threads should >= 1"),
     ({"model_content": b"x", "device": "tpu"}, "^device='tpu' is unknown"),
+    ({"model_content": "m.tflite"}, "^`model_content` holds the bytes of a model, got str.*model_path"),
+    ({"model_content": np.zeros(9, np.uint8)}, "^`model_content` holds the bytes of a model, got ndarray"),
+    ({"model_content": memoryview(b"")}, "^`model_path` or `model_content` must be specified."),
+    ({"model_path": 5}, "^A model is a path or bytes, not int"),
+    ({"model_content": b"x", "require": "tpu"}, "^require='tpu' is unknown"),
+    ({"model_content": b"x", "delegates": [5]}, "^a int is no delegate: it has no name"),
+    ({"model_content": b"x", "delegates": "nope"}, "^no installed package offers a delegate 'nope'"),
+    ({"model_content": b"x", "flex": None}, "^flex policy None is none of"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "text"), CONSTRUCTION, ids=[text for _, text in CONSTRUCTION])
 def test_construction_errors(arguments: dict[str, Any], text: str) -> None:
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(ValueError, match=text) as caught:
         lite.Interpreter(**arguments)
+    assert isinstance(caught.value, lite.TfliteError)
 
 
 def test_truncated_model() -> None:
@@ -140,6 +191,11 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("invoke after resize", lambda: resized().invoke(), RuntimeError, "^Invoke called on model that is not ready"),
     ("index", lambda: ready().get_tensor(99), ValueError, "^Invalid tensor index 99 exceeds max tensor index 2"),
     ("negative index", lambda: ready().set_tensor(-1, np.float32([1])), ValueError, "^Invalid tensor index -1"),
+    ("text as index", lambda: ready().get_tensor("x"), ValueError, "^an index is an integer, got 'x'"),  # type: ignore[arg-type]
+    ("no input", lambda: ready().set_tensor(2, np.float32([1])), ValueError, r"^tensor 2 .* is not an input"),
+    ("shape", lambda: ready().resize_tensor_input(0, "x"), ValueError, "'x' is no shape"),
+    ("huge shape", lambda: ready().resize_tensor_input(0, [2**80]), ValueError, "is no shape"),
+    ("memory", lambda: allocated(2**31, 2**31), RuntimeError, r"can't be allocated"),
     ("subgraph", lambda: ready().get_tensor_details(9), ValueError, "^subgraph_index is out of range: 9 for the model"),
 ]
 

@@ -123,7 +123,8 @@ def test_strings_are_saved_without_pickle(run: Run, echo: Path, tmp_path: Path) 
         (["left"], "expected name=value"),
         (["left=1", "left=2"], "given twice"),
         (["left=one", "right=1"], "no JSON literal, @file.npy or random"),
-        (["left=@nothing.npy", "right=1"], "no such file: nothing.npy"),
+        (["left=@nothing.npy", "right=1"], "error: no such file: nothing.npy"),
+        (["left=random:99999999999999999999", "right=1"], "no data of shape [99999999999999999999] can be made up"),
         (["left=[[1], [2, 3]]", "right=1"], "takes float32"),
         (['left="1"', "right=1"], "takes float32"),
     ],
@@ -134,6 +135,12 @@ def test_wrong_inputs_are_usage_errors(run: Run, adder: Callable[..., Path], inp
     assert err.startswith("error: ")
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_outputs_that_cannot_be_written_are_a_usage_error(run: Run, adder: Callable[..., Path], tmp_path: Path) -> None:
+    code, _, err = run("run", adder("add"), "--input", "left=1", "--input", "right=1", "--save-outputs", tmp_path)
+    assert code == 2
+    assert "can't be written" in err
 
 
 @pytest.mark.parametrize("literal", ["1.5", "300", "[true, 2.5]"])

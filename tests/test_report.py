@@ -12,7 +12,7 @@ import pytest
 import tflite_cupy as lite
 from tests.build import BOOL, F32, GraphBuilder, model
 from tests.fakes import FakeGpuDelegate
-from tests.models import add_sub
+from tests.models import add_sub, misfit
 
 
 def branching() -> bytes:
@@ -97,3 +97,13 @@ def test_require_fails_when_the_model_is_loaded() -> None:
     with pytest.raises(lite.DelegationError, match=r"IF#0 runs on cpu, not on gpu"):
         lite.Interpreter(model_content=branching(), device="cpu", delegates=[FakeGpuDelegate()], require="gpu")
     lite.Interpreter(model_content=add_sub(), device="cpu", delegates=[FakeGpuDelegate()], require="gpu")
+    with pytest.raises(lite.DelegationError, match=r"ADD#0 runs on cpu, not on gpu \(there is no gpu\)"):
+        lite.Interpreter(model_content=add_sub(), device="cpu", require="gpu")
+
+
+def test_declared_shapes_need_not_fit() -> None:
+    """A report, and `require`, before the first call of a model that no declared shape suits."""
+    it = lite.Interpreter(model_content=misfit(), device="cpu", delegates=[FakeGpuDelegate()], require="gpu")
+    assert it.delegation_report().totals()["gpu"].nodes == 1
+    assert it.get_signature_runner()(x=np.ones((2, 3), np.float32))["y"].tolist() == [[3.0] * 4] * 2
+    assert it.delegation_report().totals()["gpu"].bytes_in == 24

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 import threading
 from typing import Any
 
@@ -9,7 +11,10 @@ import numpy as np
 import pytest
 
 import tflite_cupy as lite
-from tests.models import add_sub, one_signature, passthrough
+from tests.build import F32, GraphBuilder, model
+from tests.fakes import FakeGpuDelegate
+from tests.models import add_sub, one_signature, passthrough, shared_output
+from tflite_cupy.interpreter.graph import TensorType
 
 
 def runner(content: bytes, key: str) -> lite.SignatureRunner:
@@ -68,19 +73,47 @@ def test_outputs_belong_to_the_caller() -> None:
     assert same(x=given)["constant"].tolist() == [7.0, 8.0]
 
 
+def test_outputs_do_not_share_memory() -> None:
+    out = runner(shared_output(), "s")(x=np.float32([1, 2]))
+    for value in out.values():
+        value += 10
+        assert value.tolist() == [9.0, 8.0]
+
+
+def test_outputs_are_outputs_of_the_subgraph() -> None:
+    b = GraphBuilder()
+    x = b.input(F32, [2])
+    inner = b.add("NEG", [x])
+    content = lite.write_model(model(b.graph([b.add("EXP", [inner])]), signatures={"s": (0, {"x": x}, {"y": inner})}))
+    with pytest.raises(lite.GraphError, match=r"tensors \[1\] are outputs of the signature, but not of subgraph 0"):
+        runner(content, "s")
+
+
 @pytest.mark.parametrize(
     "value",
     [
         np.array([b"a\x00b", b"", "\u00e9".encode()], object),
         np.array(["a\x00b", "", "\u00e9"], object),
+        np.array(["a\x00b", "", "\u00e9"], np.dtypes.StringDType()),
         ["a\x00b", b"", "\u00e9"],
+        [np.bytes_(b"a\x00b"), np.str_(""), "\u00e9"],
     ],
-    ids=["bytes", "str", "list"],
+    ids=["bytes", "str", "StringDType", "list", "NumPy scalars"],
 )
 def test_strings_keep_their_bytes(value: Any) -> None:
     row = runner(passthrough(), "strings")(s=value)["row"]
     assert row.dtype == object
     assert row.tolist() == [[b"a\x00b", b"", b"\xc3\xa9"]]
+    assert {type(item) for item in row.flat} == {bytes}
+
+
+class Foreign:
+    """An array on a device, which NumPy may not read."""
+
+    shape = (1,)
+
+    def __array__(self, *_: object) -> np.ndarray:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +133,13 @@ def test_strings_keep_their_bytes(value: Any) -> None:
         ),
         ("scalar", {"n": 1.5}, "Got value of type FLOAT64 but expected type INT32"),
         ("strings", {"s": [1, 2]}, "expected bytes or str, got int"),
+        ("strings", {"s": "\udc80"}, "surrogates not allowed for input 0, name: s"),
+        ("strings", {"s": np.float32([1])}, "Got value of type FLOAT32 but expected type STRING"),
+        ("scalar", {"n": None}, "Got value of type STRING but expected type INT32"),
+        ("scalar", {"n": np.array("1", np.dtypes.StringDType())}, "expected type INT32"),
+        ("scalar", {"n": 10**30}, "^Cannot set tensor"),
+        ("add", {"x": [1e300], "y": [1.0]}, "^Cannot set tensor: overflow"),
+        ("add", {"x": Foreign(), "y": [1.0]}, "NumPy can't read the Foreign for input 1.*Implicit conversion"),
     ],
 )
 def test_wrong_inputs(key: str, inputs: dict[str, Any], text: str) -> None:
@@ -122,9 +162,9 @@ def test_shapes_that_do_not_fit_name_the_node() -> None:
         runner(one_signature(), "serving_default")(x=np.ones((2, 5), np.float32))
 
 
-@pytest.mark.parametrize("key", ["nope", ""])
-def test_unknown_key(key: str) -> None:
-    with pytest.raises(ValueError, match=f'^Invalid signature_key provided: "{key}"'):
+@pytest.mark.parametrize("key", ["nope", "", 3, ["add"]])
+def test_unknown_key(key: Any) -> None:
+    with pytest.raises(ValueError, match=f'^Invalid signature_key provided: "{re.escape(str(key))}"'):
         lite.Interpreter(model_content=add_sub()).get_signature_runner(key)
 
 
@@ -158,6 +198,20 @@ def test_calls_in_the_shape_of_the_c_api() -> None:
     assert add.get_input_details()["x"]["shape"].tolist() == [3]
     with pytest.raises(ValueError, match=r"Invalid Output name \(x\)"):
         add.output_tensor("x")
+    with pytest.raises(lite.InputError, match=r"\['a'\] is no shape"):
+        add.resize_input_tensor("x", ["a"])  # type: ignore[list-item]
+
+
+def test_strings_in_the_shape_of_the_c_api() -> None:
+    strings = runner(passthrough(), "strings")
+    strings.resize_input_tensor("s", [2])
+    strings.allocate_tensors()
+    strings.input_tensor("s")[:] = ["a", b"b"]
+    strings.invoke()
+    assert strings.output_tensor("row").tolist() == [[b"a", b"b"]]
+    strings.input_tensor("s")[0] = 1
+    with pytest.raises(lite.InputError, match="expected bytes or str, got int"):
+        strings.invoke()
 
 
 def test_run_signature_fills_the_given_arrays() -> None:
@@ -169,6 +223,37 @@ def test_run_signature_fills_the_given_arrays() -> None:
         interpreter.run_signature({"a": [5.0], "b": [2.0]}, {"diff": diff}, "sub")
     with pytest.raises(ValueError, match="Invalid Output name"):
         interpreter.run_signature({"a": [5.0], "b": [2.0]}, {"dif": diff}, "sub")
+    diff.setflags(write=False)
+    for target, got in ((diff, "read-only"), ([0.0, 0.0], "a list")):
+        with pytest.raises(lite.InputError, match=got):
+            interpreter.run_signature({"a": [5.0, 7.0], "b": [2.0, 3.0]}, {"diff": target}, "sub")  # type: ignore[dict-item]
+    with pytest.raises(lite.InputError, match="dictionaries by name"):
+        interpreter.run_signature(None, {}, "sub")  # type: ignore[arg-type]
+
+
+def test_run_signature_brings_results_to_the_host() -> None:
+    interpreter = lite.Interpreter(model_content=add_sub(), device="cpu", delegates=[FakeGpuDelegate()])
+    (space,) = interpreter._engine.device_spaces
+    total = np.empty(2, np.float32)
+    interpreter.run_signature({"x": space.put(np.float32([1, 2])), "y": [3.0, 4.0]}, {"sum": total}, "add")
+    assert total.tolist() == [4.0, 6.0]
+
+
+def test_packed_integers_have_a_range() -> None:
+    b = GraphBuilder()
+    x = b.input(TensorType.INT4, [2])
+    same = runner(lite.write_model(model(b.graph([x]), signatures={"s": (0, {"x": x}, {"y": x})})), "s")
+    assert same(x=np.int8([-8, 7]))["y"].tolist() == [-8, 7]
+    for value in (np.int8([-9, 7]), [0, 8]):
+        with pytest.raises(ValueError, match=r"^Cannot set tensor: Values for INT4 input must be between -8 and 7"):
+            same(x=value)
+
+
+def test_runners_are_not_copied() -> None:
+    interpreter = lite.Interpreter(model_content=add_sub())
+    for thing in (interpreter, interpreter.get_signature_runner("add")):
+        with pytest.raises(lite.StateError, match="can't be pickled or copied"):
+            copy.deepcopy(thing)
 
 
 def test_threads_get_their_own_answers() -> None:

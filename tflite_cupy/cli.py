@@ -7,6 +7,7 @@ stdout, everything else to stderr; with `--json` stdout holds one JSON object, e
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,11 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.main(arguments)
+        sys.stdout.flush()
     except TfliteError as error:
         print(f"error: {error}", file=sys.stderr)
         if arguments.json:
             emit_json(arguments.command, error={"code": error.code, "where": error.where, "message": str(error)})
         return _exit_code(error)
+    except BrokenPipeError:  # whoever reads stdout has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return code
 
 

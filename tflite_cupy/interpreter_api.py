@@ -49,16 +49,18 @@ class Interpreter(BaseInterpreter):
         *,
         device: str = "auto",
         require: str | None = None,
-        delegates: Sequence[Delegate | str] = (),
+        delegates: str | Sequence[Delegate | str] = (),
         flex: str | Sequence[str] = "pure",
     ) -> None:
         _check_threads(num_threads)
-        named = [_from_entry_point(d) if isinstance(d, str) else d for d in delegates]
+        asked = [delegates] if isinstance(delegates, str) else delegates
+        named = [_checked(_from_entry_point(d) if isinstance(d, str) else d) for d in asked]
+        further = [_checked(d) for d in experimental_delegates or ()]
         gpu, why_not = _gpu(device)
         super().__init__(
             model_path,
             model_content,
-            [*named, *(experimental_delegates or ()), *gpu, CpuDelegate(num_threads), FlexDelegate(flex)],
+            [*named, *further, *gpu, CpuDelegate(num_threads), FlexDelegate(flex)],
             keep_all=experimental_preserve_all_tensors,
             require=require,
             absent={"gpu": why_not} if why_not else {},
@@ -94,6 +96,17 @@ def _from_entry_point(name: str) -> Delegate:
         known = ", ".join(sorted(found.names)) or "none"
         raise InputError(f"no installed package offers a delegate {name!r}", hint=f"Known delegates: {known}.")
     delegate: Delegate = found[name].load()()
+    return delegate
+
+
+def _checked(delegate: Delegate) -> Delegate:
+    """`delegate`, if it has what a delegate needs."""
+    missing = [n for n in ("name", "title", "space", "refuses", "compile") if not hasattr(delegate, n)]
+    if missing:
+        raise InputError(
+            f"a {type(delegate).__name__} is no delegate: it has no {', '.join(missing)}",
+            hint="See tflite_cupy.Delegate.",
+        )
     return delegate
 
 

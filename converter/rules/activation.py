@@ -43,7 +43,7 @@ def softmax(op: Lowering) -> DraftTensor:
 
 
 @lowers("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
-def batch_norm(op: Lowering) -> list[DraftTensor]:
+def batch_norm(op: Lowering) -> DraftTensor:
     """(x - mean) / sqrt(variance + epsilon) * scale + offset, as one product and one sum."""
     op.require_type(0, TensorType.FLOAT32)
     op.require(not op.attr("is_training", True), "batch norm in training mode has no builtin operator")
@@ -52,5 +52,4 @@ def batch_norm(op: Lowering) -> list[DraftTensor]:
     factor = scale / np.sqrt(variance + np.float32(op.attr("epsilon")))
     product = op.tensor(TensorType.FLOAT32, op.output().dims, "/mul")
     op.emit("MUL", op.input(0), factor.astype(np.float32), out=product)
-    result = op.emit("ADD", product, (offset - mean * factor).astype(np.float32))
-    return [result, *op.inputs[3:5]]
+    return op.emit("ADD", product, (offset - mean * factor).astype(np.float32))

@@ -46,7 +46,9 @@ def table_find(op: Lowering) -> DraftTensor:
 
 @lowers("LookupTableSizeV2")
 def table_size(op: Lowering) -> DraftTensor:
-    return op.emit("HASHTABLE_SIZE", _handle(op))
+    size = op.tensor(TensorType.INT64, (1,), "/size")
+    op.emit("HASHTABLE_SIZE", _handle(op), out=size)
+    return op.emit("RESHAPE", size, op.constant(np.empty(0, np.int32), "/scalar"), new_shape=())
 
 
 def _handle(op: Lowering) -> DraftTensor:

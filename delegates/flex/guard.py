@@ -41,7 +41,11 @@ _COUNTS = {"Bincount": 1, "DenseBincount": 1, "LinSpace": 2, "TensorListReserve"
 _SEGMENTS = {"SegmentMax", "SegmentMean", "SegmentMin", "SegmentProd", "SegmentSum"}  # one row up to the greatest id
 _TRANSFORMS = {"IRFFT", "IRFFT2D", "IRFFT3D", "RFFT", "RFFT2D", "RFFT3D"}
 _SINGLE = {"TensorListGetItem": (1,), "TensorListSetItem": (1,)}  # operands of one element
-_FLAT = {"TensorListConcatV2": (1, 2), "TensorListGetItem": (2,)}  # operands of rank 0 or 1
+_RANKS: dict[str, dict[int, tuple[int, ...]]] = {  # ranks that operands may have, by position
+    "ConjugateTranspose": {0: tuple(range(1, 9))},
+    "TensorListConcatV2": {1: (0, 1), 2: (1,)},
+    "TensorListGetItem": {2: (0, 1)},
+}
 _REMEMBERED = 1024  # combinations of shapes that one node remembers as good
 _SIZED = {*_SHAPES, *_FACTORS, *_COUNTS, *_SEGMENTS, "Range"}
 
@@ -95,9 +99,10 @@ def _check_ranks(op: str, shapes: Sequence[tuple[int, ...]]) -> None:
     for position in _SINGLE.get(op, ()):
         if math.prod(shapes[position]) != 1:
             raise KernelError(f"{op} got operand {position} of shape {shapes[position]}, expected one element")
-    for position in _FLAT.get(op, ()):
-        if len(shapes[position]) > 1:
-            raise KernelError(f"{op} got operand {position} of shape {shapes[position]}, expected rank 0 or 1")
+    for position, ranks in _RANKS.get(op, {}).items():
+        if len(shapes[position]) not in ranks:
+            expected = " or ".join(map(str, ranks))
+            raise KernelError(f"{op} got operand {position} of shape {shapes[position]}, expected rank {expected}")
 
 
 def _elements(op: str, inputs: Sequence[EagerTensor]) -> int:

@@ -58,7 +58,7 @@ class Policy:
             return cls("pure", pure, max_constant_bytes)
         if policy == "codecs":
             return cls("codecs", {**pure, **known_ops("codecs")}, max_constant_bytes)
-        if isinstance(policy, str):
+        if isinstance(policy, str) or not isinstance(policy, Iterable):
             hint = "Pass a list to name operators."
             raise InputError(f'flex policy {policy!r} is none of "off", "pure", "codecs"', where="policy", hint=hint)
         listed = dict.fromkeys(policy)

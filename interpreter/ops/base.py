@@ -23,12 +23,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transform, get_type_hints
 
 import numpy as np
 
-from ..errors import GraphError, KernelError
+from ..errors import GraphError, KernelError, ModelError
 from ..format.flexbuffer import read_flexbuffer
 from ..graph import ABSENT, Array, Graph, Node, TensorSpec, TensorType
 
@@ -231,14 +231,17 @@ def bind(node: Node, graph: Graph) -> Op:
     if name == "Flex":
         values = {"options": node.custom_options, "code": node.name}
     elif node.custom and node.custom_options:
-        decoded = read_flexbuffer(node.custom_options)
+        decoded = read_flexbuffer(node.custom_options, graph.where(node))
         values = decoded if isinstance(decoded, dict) else {"options": decoded}
     hints = _attribute_types(cls)
     try:
         attributes = {key: _convert(hints[key], value) for key, value in values.items() if key in hints}
     except (ValueError, TypeError) as error:
         raise GraphError(f"{node.name}: attribute out of range: {error}", where=graph.where(node)) from error
-    return cls(ins=ins, outs=outs, version=node.version, **attributes)
+    try:
+        return cls(ins=ins, outs=outs, version=node.version, **attributes)
+    except ModelError as error:  # attributes that contradict each other
+        raise type(error)(error.what, where=graph.where(node)) from error
 
 
 def declared_spec(graph: Graph, index: int) -> TensorSpec:
@@ -278,9 +281,17 @@ class Arity:
     variadic: bool
 
 
-@cache
+_ARITIES: dict[type[Op], Arity] = {}
+
+
 def arity(cls: type[Op]) -> Arity:
     """Read from the parameters of `run` (of `run_with` or `execute` for ops with state or subgraphs)."""
+    if cls not in _ARITIES:
+        _ARITIES[cls] = _read_arity(cls)
+    return _ARITIES[cls]
+
+
+def _read_arity(cls: type[Op]) -> Arity:
     method = cls.run_with if issubclass(cls, StatefulOp) else cls.execute if issubclass(cls, ControlOp) else cls.run
     parameters = list(inspect.signature(method).parameters.values())[2:]
     names = tuple(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)

@@ -172,15 +172,10 @@ class HashtableFind(StatefulOp):
 
 @op("HASHTABLE_SIZE", RESOURCE)
 class HashtableSize(StatefulOp):
-    """Number of entries: a scalar, as in TensorFlow, where the file declares one; else of shape [1], as in the
-    reference."""
-
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return () if self.outs[0].shape == () else (1,)
+    """Number of entries, of shape [1] as in the reference (TensorFlow's operator gives a scalar)."""
 
     def infer(self, table: TensorSpec) -> TensorSpec:
-        return TensorSpec(TensorType.INT64, self._shape)
+        return TensorSpec(TensorType.INT64, (1,))
 
     def run_with(self, state: Resources, table: np.ndarray) -> np.ndarray:
-        return np.full(self._shape, len(_unboxed(table, Table)), np.int64)
+        return np.array([len(_unboxed(table, Table))], np.int64)

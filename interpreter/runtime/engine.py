@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TypeAlias
 
-from ..errors import GraphError, LimitError
+from ..errors import GraphError, KernelError, LimitError
 from ..graph import Graph, Model, TensorSpec
 from .delegate import HOST, Delegate, Space
 from .lane import Lane, Observer
@@ -24,7 +24,8 @@ MAX_PLANS = 64
 """Plans that one interpreter keeps; the oldest goes first."""
 
 
-_Key: TypeAlias = tuple[int, tuple[tuple[int, ...], ...], tuple[str, ...], bool]
+_Shape: TypeAlias = tuple[int, ...] | None
+_Key: TypeAlias = tuple[int, tuple[_Shape, ...], tuple[str, ...], bool]
 """Subgraph, input shapes, names of the input spaces, whether every tensor is kept."""
 
 
@@ -48,12 +49,13 @@ class Engine:
     def plan(
         self,
         graph: Graph,
-        shapes: Sequence[tuple[int, ...]],
+        shapes: Sequence[_Shape],
         spaces: Sequence[Space] | None = None,
         *,
         keep_all: bool = False,
     ) -> Plan:
-        """The plan of a subgraph for these input shapes (in the order of `graph.inputs`); made on first use.
+        """The plan of a subgraph for these input shapes (in the order of `graph.inputs`; None: not known); made on
+        first use.
 
         `keep_all` plans every node by itself and keeps every tensor. Raises UnsupportedError (PolicyError,
         DelegationError) for a node that no delegate (not the required one) runs, KernelError for impossible shapes.
@@ -71,12 +73,18 @@ class Engine:
         return plan
 
     def latest_plan(self, graph: Graph) -> Plan:
-        """The plan of a subgraph that was made last; for the declared shapes if there is none."""
+        """The plan of a subgraph that was made last. If there is none: for the declared shapes, or for unknown ones
+        where the nodes can't take those (an unknown dimension is declared as 1)."""
         with self._lock:
             made = [plan for key, plan in self._plans.items() if key[0] == graph.index]
-        return made[-1] if made else self.plan(graph, [graph.tensors[i].shape for i in graph.inputs])
+        if made:
+            return made[-1]
+        try:
+            return self.plan(graph, [graph.tensors[i].shape for i in graph.inputs])
+        except KernelError:
+            return self.plan(graph, [None] * len(graph.inputs))
 
-    def _make(self, graph: Graph, shapes: Sequence[tuple[int, ...]], spaces: Sequence[Space], keep_all: bool) -> Plan:
+    def _make(self, graph: Graph, shapes: Sequence[_Shape], spaces: Sequence[Space], keep_all: bool) -> Plan:
         tensors = [graph.tensors[i] for i in graph.inputs]
         specs = [TensorSpec(t.type, shape, t.quantization) for t, shape in zip(tensors, shapes, strict=True)]
         resolved = self._resolver.resolve(graph, specs, keep_all=keep_all)

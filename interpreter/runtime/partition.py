@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from ..errors import DelegationError
+from ..errors import DelegationError, PolicyError, TfliteError, UnsupportedError
 from ..graph import ABSENT, Graph
 from ..ops.base import ControlOp, refusal
 from .delegate import HOST, BoundNode, Delegate, Partition, Refusal
@@ -15,6 +15,11 @@ SMALL_ISLAND = 3
 """A partition of at most this many nodes without weights, between host partitions, may join its neighbours."""
 
 _WEIGHT_BYTES = 4096
+
+_HINTS: dict[type[TfliteError], str] = {
+    PolicyError: "Where you trust the model, name the operator in Interpreter(flex=[...]).",
+    UnsupportedError: "A delegate of your own may run it: Interpreter(delegates=[...]).",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +79,8 @@ def _first(graph: Graph, bound: BoundNode, delegates: Sequence[Delegate]) -> Cho
     asked = [s for _, s in refusals if isinstance(s, Refusal)]
     said = "; ".join(f"{name}: {sentence}" for name, sentence in refusals) or "there is no delegate."
     sentence = asked[-1] if asked else Refusal(refusal(bound.op, bound.ins) or said)
-    raise sentence.error(f"{sentence} (node {bound.node})", where=graph.where(bound.node))
+    where, hint = graph.where(bound.node), _HINTS.get(sentence.error, "")
+    raise sentence.error(f"{sentence} (node {bound.node})", where=where, hint=hint)
 
 
 def units(choices: Sequence[Choice]) -> list[Unit]:

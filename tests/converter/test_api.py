@@ -109,6 +109,8 @@ def test_custom_operators() -> None:
     node = load_model(converter.convert()).graphs[0].nodes[-1]
     assert (node.name, node.custom) == ("AsString", True)
     assert b"precision" in node.custom_options
+    report = converter.report()["show"]
+    assert (report.builtin, report.custom, report.flex) == ({"MUL": 1}, {"AsString": 1}, ())
 
 
 def test_unknown_operator_sets_are_an_error() -> None:
@@ -137,6 +139,8 @@ def test_functions_must_be_functions() -> None:
         lite.ConversionError, match=r"signature 'f' needs a tf\.function or a ConcreteFunction, got int"
     ):
         Converter.from_concrete_functions({"f": 1})
+    with pytest.raises(lite.ConversionError, match="takes a Keras model, got int"):
+        Converter.from_keras_model(1)
     with pytest.raises(lite.ConversionError, match="function of signature 'f' could not be traced"):
         Converter.from_concrete_functions({"f": tf.function(lambda x: x)})
 

@@ -86,6 +86,36 @@ def test_either_branch_runs(condition: bool) -> None:
     compare(got, {"output_0": x + 1 if condition else x - 1})
 
 
+def squares(tf: Any, n: Any, **options: Any) -> Any:
+    """0, 1, 4, ... written to a TensorArray in a loop."""
+    array = tf.TensorArray(tf.float32, **options)
+    body = lambda i, a: (i + 1, a.write(i, tf.cast(i * i, tf.float32)))  # noqa: E731
+    return tf.while_loop(lambda i, a: i < n, body, [0, array])[1].stack()
+
+
+LISTS = {
+    "array of known length": Case(lambda tf, n: squares(tf, n, size=4), [":int32"], values={0: 4}),
+    "array of unknown length": Case(lambda tf, n: squares(tf, n, size=n), [":int32"], values={0: 3}),
+    "array read back": Case(
+        lambda tf, x: tf.while_loop(
+            lambda i, s: i < 3, lambda i, s: (i + 1, s + tf.TensorArray(tf.float32, 3).unstack(x).read(i)), [0, x[0]]
+        ),
+        ["3,2"],
+    ),
+    "array that grows": Case(
+        lambda tf, n: squares(tf, n, size=0, dynamic_size=True, element_shape=[]),
+        [":int32"],
+        values={0: 3},
+        flex="TensorListReserve TensorListSetItem TensorListStack",
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "shapes", "runtime"), matrix(LISTS))
+def test_lists(case: Case, shapes: str, runtime: str) -> None:
+    check(case, shapes, runtime)
+
+
 def test_weights_of_a_loop_stay_in_its_body() -> None:
     import tensorflow as tf
 

@@ -105,6 +105,13 @@ CASES = {
         [IMAGE],
         "CONV_2D",
     ),
+    "batch norm whose statistics are used": Case(
+        lambda tf, x: tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=weights(3), offset=weights(3), mean=weights(3), variance=abs(weights(3)), is_training=False
+        )[:2],
+        [IMAGE],
+        flex="FusedBatchNormV3",
+    ),
     "batch norm alone": Case(lambda tf, x: x * weights(3) + weights(3, seed=2), [IMAGE], "MUL ADD"),
     "scaled, divided, subtracted from": Case(
         lambda tf, x: 3.0 - tf.nn.conv2d(x, weights(3, 3, 3, 4), 1, "SAME") / (abs(weights(4)) + 1), [IMAGE], "CONV_2D"

@@ -172,3 +172,18 @@ def test_the_same_model_gives_the_same_bytes() -> None:
     module = two_signatures()
     functions = {"project": module.project, "twice": module.twice}
     assert convert(functions) == convert(functions)
+
+
+def test_bytes_do_not_depend_on_what_was_traced_before() -> None:
+    import tensorflow as tf
+
+    def halves() -> bytes:
+        @tf.function(input_signature=[tf.TensorSpec([None])])
+        def halve(x: Any) -> Any:
+            return tf.while_loop(lambda a: tf.reduce_max(a) > 1, lambda a: (a / 2,), [x])
+
+        return convert({"halve": halve})
+
+    first = halves()
+    tf.function(lambda x: x).get_concrete_function(tf.TensorSpec([2]))
+    assert halves() == first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,14 @@ def test_an_uninitialised_variable_is_an_error() -> None:
     variable = Variable("never set", handle, tf.float32.as_datatype_enum, (2,))
     with pytest.raises(lite.ConversionError, match="variable 'never set' has no value that could be read"):
         _ = variable.value
+
+
+def test_variables_outlive_their_module() -> None:
+    module = counter()
+    function = module.read.get_concrete_function()
+    del module
+    gc.collect()
+    np.testing.assert_allclose(run(convert({"read": function}, flex=False), "read", {})["total"], weights(2))
 
 
 @pytest.mark.parametrize("saved", [False, True])

@@ -120,8 +120,10 @@ def test_equal_weights_are_packed_once() -> None:
     assert not np.shares_memory(packing.pack(values, ("same",), np.asarray), values)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_requantisation_is_exact(seed: int) -> None:
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("kind", [finish.Requantize, finish.RequantizePositive])
+@pytest.mark.parametrize("seed", range(10))
+def test_requantisation_is_exact(seed: int, kind: Any, dtype: Any) -> None:
     rng = np.random.default_rng(seed)
     channels = int(rng.integers(1, 9))
     ratios = np.exp(rng.uniform(np.log(2**-14), np.log(4), channels))
@@ -132,10 +134,12 @@ def test_requantisation_is_exact(seed: int) -> None:
     span = min(2**21, int(300 / ratios.min())) + 10
     accumulator = rng.integers(-span, span, (2001, channels)).astype(np.int32)
     steps = multiply_by_quantized_multiplier(np, accumulator + bias, mantissa, shift)
-    got = np.empty(accumulator.shape, np.int8)
-    end = finish.Ending(-7, (-120, 127), np.dtype(np.int8))
-    finish.Requantize(bias.astype(np.float64), mantissa, shift, end)(accumulator.astype(np.float32), got)
-    np.testing.assert_array_equal(got, np.clip(steps - 7, -120, 127))
+    zero_point = int(np.iinfo(dtype).min) + 9
+    low = zero_point if kind is finish.RequantizePositive else zero_point - 5
+    end = finish.Ending(zero_point, (low, int(np.iinfo(dtype).max) - 1), np.dtype(dtype))
+    got = np.empty(accumulator.shape, dtype)
+    kind(bias.astype(np.float64), mantissa, shift, end)(accumulator.astype(np.float32), got)
+    np.testing.assert_array_equal(got, np.clip(steps + zero_point, *end.limits))
 
 
 def test_ranges_are_covered_once() -> None:

@@ -193,3 +193,18 @@ def test_the_list_agrees_with_the_installed_tensorflow() -> None:
         assert op_def is not None, name
         assert attributes <= {a.name for a in op_def.attr}, name
         assert not [a.name for a in op_def.attr if "func" in a.type], name
+
+
+@pytest.mark.flex
+def test_every_other_registered_operator_is_refused() -> None:
+    from tflite_cupy.delegates.flex.eager import load
+
+    load()
+    from tensorflow.core.framework import op_def_pb2
+    from tensorflow.python.client import pywrap_tf_session
+
+    registered = op_def_pb2.OpList.FromString(pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList()))
+    names = {op.name for op in registered.op}
+    assert len(names) > 1000
+    allowed = {name for name in names if not refused(node_def(name))}
+    assert allowed == names & known_ops("pure").keys()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.build import BOOL, F32, I32, GraphBuilder, model
 from tests.engines import call, engine_of
-from tflite_cupy.interpreter.errors import GraphError, LimitError
+from tflite_cupy.interpreter.errors import GraphError, KernelError, LimitError
 from tflite_cupy.interpreter.graph import Graph, Model
 
 OPERATORS = ("CALL_ONCE", "IF", "STABLEHLO_COMPOSITE", "WHILE")
@@ -35,6 +35,17 @@ def test_while(turns: int) -> None:
     i, x = call(engine_of(doubling_loop()), np.int32(turns), np.float32([1, 2]))
     assert int(i) == turns
     assert x.tolist() == [2.0**turns, 2.0 ** (turns + 1)]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_condition_is_one_element(count: int) -> None:
+    b = GraphBuilder("main")
+    condition, x = b.input(BOOL, [None]), b.input(F32, [1])
+    (y,) = b.op("IF", [condition, x], [b.tensor(F32, [1])], then_subgraph_index=1, else_subgraph_index=1)
+    branch = GraphBuilder("branch")
+    engine = engine_of(model(b.graph([y]), branch.graph([branch.input(F32, [1])])))
+    with pytest.raises(KernelError, match=rf"the condition has {count} elements, expected 1.*IF#0"):
+        call(engine, np.zeros(count, bool), np.float32([1]))
 
 
 def test_loop_values_have_known_shapes() -> None:

@@ -79,5 +79,6 @@ def test_effects(op: str, ins: list[TensorType], outs: list[TensorType], effects
     ],
 )
 def test_malformed_options_are_an_error_of_the_model(options: bytes, says: str) -> None:
-    with pytest.raises(ModelError, match=says):
+    with pytest.raises(ModelError, match=says) as caught:
         flex_op("Erf", [F32], [F32], options)
+    assert caught.value.where == "subgraphs[0].operators[0]"

@@ -51,15 +51,19 @@ def _read(name: str, text: str, detail: Mapping[str, Any], generator: np.random.
     if made_up is None:
         return _literal(name, text, np.dtype(detail["dtype"]))
     shape = tuple(map(int, made_up[1].split(","))) if made_up[1] else tuple(int(n) for n in detail["shape"])
-    array = _random(generator, shape, np.dtype(detail["dtype"]))
+    try:
+        array = _random(generator, shape, np.dtype(detail["dtype"]))
+    except (MemoryError, ValueError, OverflowError) as error:
+        raise UsageError(f"input {name!r}: no data of shape {list(shape)} can be made up: {error}") from error
     note(f"{name}: made-up data, {np.dtype(detail['dtype']).name} {list(shape)}, seed {seed}")
     return array
 
 
 def _load(path: str) -> np.ndarray:
+    file = existing(path)
     try:
-        array = np.load(existing(path), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        array = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError) as error:
         raise UsageError(f"{path} is no .npy file: {error}") from error
     if not isinstance(array, np.ndarray):
         raise UsageError(f"{path} holds several arrays; expected a .npy file.")

@@ -102,8 +102,11 @@ def _save(path: Path, outputs: Mapping[str, np.ndarray]) -> None:
     """Write a .npz; np.savez itself can't take every name. Strings become fixed-width bytes, so no pickle is needed."""
     if not path.parent.is_dir():
         raise UsageError(f"no such folder: {path.parent}")
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in outputs.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array.astype(bytes) if array.dtype.kind == "O" else array)
+    try:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, array in outputs.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, array.astype(bytes) if array.dtype.kind == "O" else array)
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error}") from error
     note(f"outputs written to {path}")

@@ -20,8 +20,8 @@ _RUN = 2048
 """Elements over which a vector is repeated, so that operations run over long rows however few the channels are."""
 
 
-_STRETCH = 1 << 14
-"""Elements of float64 that are worked on at a time: half a level-2 cache."""
+_STRETCH = 1 << 16
+"""Elements of float64 that are worked on at a time: half of what a level-2 cache holds."""
 
 _HALF_UP = 2.0**-33
 """Less than the least distance of a first product from a half."""
@@ -101,19 +101,10 @@ class Ending:
         np.copyto(out, steps, casting="unsafe")
 
 
-class Requantize:
-    """Integer accumulators times a factor, rounded, offset, clipped and converted, a stretch at a time.
+class _Integers:
+    """Accumulators that are integers, turned into stored integers a stretch at a time, in float64."""
 
-    The reference rounds twice: (accumulator + bias) * mantissa * 2**(max(shift, 0) - 31) to the nearest integer, halves
-    up, and that times 2**min(shift, 0) again, halves away from zero. Here rint does both, and what would be a half is
-    nudged the right way. float64 holds the first product exactly while |accumulator + bias| < 2**21; above that a
-    result is off by one where the product is within 2**-32 of a half.
-    """
-
-    def __init__(self, bias: np.ndarray, mantissa: np.ndarray, shift: np.ndarray, end: Ending) -> None:
-        factor = np.ldexp(mantissa.astype(np.float64), np.maximum(shift, 0) - 31)
-        self.factor, self.offset = Rows(factor), Rows(factor * bias + _HALF_UP)
-        self.power = Rows(np.ldexp(_HALF_AWAY, np.minimum(shift, 0)))
+    def __init__(self, end: Ending) -> None:
         self.end, self.dtype = end, end.dtype
 
     def accumulator(self, out: np.ndarray) -> np.ndarray:
@@ -124,28 +115,73 @@ class Requantize:
         scratch = np.empty((min(step, len(out)), out.shape[1]))
         for row in range(0, len(out), step):
             rows = out[row : row + step]
-            p = scratch[: len(rows)]
-            np.copyto(p, accumulator[row : row + step])
-            self.factor.apply(np.multiply, p)
-            self.offset.apply(np.add, p)
-            np.rint(p, out=p)
-            self.power.apply(np.multiply, p)
-            np.rint(p, out=p)
-            self.end(p, rows)
+            values = scratch[: len(rows)]
+            np.copyto(values, accumulator[row : row + step])
+            self.convert(values, rows)
+
+    def convert(self, values: np.ndarray, out: np.ndarray) -> None:
+        """Write the results; may change the float64 accumulators `values`."""
+        raise NotImplementedError(type(self).__name__)
 
 
-class Rescale:
+class Requantize(_Integers):
+    """Integer accumulators times a factor, rounded, offset, clipped and converted.
+
+    The reference rounds twice: (accumulator + bias) * mantissa * 2**(max(shift, 0) - 31) to the nearest integer, halves
+    up, and that times 2**min(shift, 0) again, halves away from zero. Here rint does both, and what would be a half is
+    nudged the right way. float64 holds the first product exactly while |accumulator + bias| < 2**21; above that a
+    result is off by one where the product is within 2**-32 of a half.
+    """
+
+    def __init__(self, bias: np.ndarray, mantissa: np.ndarray, shift: np.ndarray, end: Ending) -> None:
+        super().__init__(end)
+        factor = np.ldexp(mantissa.astype(np.float64), np.maximum(shift, 0) - 31)
+        self.factor, self.offset = Rows(factor), Rows(factor * bias + _HALF_UP)
+        self.power = Rows(np.ldexp(_HALF_AWAY, np.minimum(shift, 0)))
+
+    def convert(self, values: np.ndarray, out: np.ndarray) -> None:
+        self.factor.apply(np.multiply, values)
+        self.offset.apply(np.add, values)
+        np.rint(values, out=values)
+        self.power.apply(np.multiply, values)
+        np.rint(values, out=values)
+        self.end(values, out)
+
+
+class RequantizePositive(_Integers):
+    """The same where an activation cuts off all that is negative.
+
+    For p = (accumulator + bias) * mantissa * 2**(shift - 31) >= 0 both roundings together are floor(p + 1/2 + e) with
+    e = 2**(shift - 1) for shift < 0 and e = 0 otherwise; for p < 0 that is at most 0, which the activation makes of it.
+    Counted from the least integer of the type nothing is negative, so that conversion to an unsigned type is the floor.
+    """
+
+    def __init__(self, bias: np.ndarray, mantissa: np.ndarray, shift: np.ndarray, end: Ending) -> None:
+        super().__init__(end)
+        factor = np.ldexp(mantissa.astype(np.float64), shift - 31)
+        least = int(np.iinfo(end.dtype).min)
+        nudge = 0.5 + np.where(shift < 0, np.ldexp(0.5, np.minimum(shift, 0)), 0.0)
+        self.factor, self.offset = Rows(factor), Rows(factor * bias + nudge + (end.zero_point - least))
+        self.limits = end.limits[0] - least, end.limits[1] - least
+
+    def convert(self, values: np.ndarray, out: np.ndarray) -> None:
+        self.factor.apply(np.multiply, values)
+        self.offset.apply(np.add, values)
+        values.clip(*self.limits, out=values)
+        unsigned = out.view(np.uint8)
+        np.copyto(unsigned, values, casting="unsafe")
+        if self.dtype == np.int8:
+            np.bitwise_xor(unsigned, 0x80, out=unsigned)
+
+
+class Rescale(_Integers):
     """Integer accumulators times a real factor, rounded once with ties away from zero, offset, clipped, converted."""
 
     def __init__(self, bias: np.ndarray, ratio: np.ndarray, end: Ending) -> None:
+        super().__init__(end)
         self.bias, self.ratio = Rows(bias), Rows(ratio)
-        self.end, self.dtype = end, end.dtype
 
-    def accumulator(self, out: np.ndarray) -> np.ndarray:
-        return np.empty(out.shape, np.float32)
-
-    def __call__(self, accumulator: np.ndarray, out: np.ndarray) -> None:
-        p = accumulator.astype(np.float64)
-        self.bias.apply(np.add, p)
-        self.ratio.apply(np.multiply, p)
-        self.end(round_half_away(np, p), out)
+    def convert(self, values: np.ndarray, out: np.ndarray) -> None:
+        self.bias.apply(np.add, values)
+        self.ratio.apply(np.multiply, values)
+        self.end(round_half_away(np, values), out)

@@ -11,7 +11,7 @@ import numpy as np
 from ....interpreter.graph import TensorType
 from ....interpreter.ops.matmul import FullyConnected
 from ....interpreter.ops.products import WeightedOp, quantization, reach, zero_point
-from .finish import Ending, Finish, FloatFinish, Requantize, Rescale
+from .finish import Ending, Finish, FloatFinish, Requantize, RequantizePositive, Rescale
 from .load import Centred, Load, Plain
 
 _EXACT = 1 << 24
@@ -67,7 +67,8 @@ class Operands:
         if isinstance(op, FullyConnected):
             return Rescale(bias, np.broadcast_to(op.ratio, bias.shape), end)
         mantissa, shift = (np.broadcast_to(part, bias.shape) for part in op.multiplier)
-        return Requantize(bias, mantissa, shift, end)
+        kind = RequantizePositive if end.limits[0] >= end.zero_point else Requantize
+        return kind(bias, mantissa, shift, end)
 
     def finish_scaled(self, scale: np.ndarray) -> Finish:
         """Finishes the accumulators of a hybrid operator whose input has this scale."""
