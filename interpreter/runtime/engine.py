@@ -11,7 +11,9 @@ from typing import TypeAlias
 
 from ..errors import GraphError, KernelError, LimitError
 from ..graph import Graph, Model, TensorSpec
-from .delegate import HOST, Delegate, Space
+from ..ops.base import ControlOp, UnknownOp
+from ..ops.flex import Flex
+from .delegate import HOST, BoundNode, Delegate, Space
 from .lane import Lane, Observer
 from .partition import choose, join_islands, units
 from .plan import Plan, PlanBuilder, Run, Value, fetch
@@ -45,6 +47,7 @@ class Engine:
         self.device_spaces: tuple[Space, ...] = tuple(spaces.values())
         """Spaces other than host memory, whose arrays a caller may pass in uncopied."""
         self._logged: set[int] = set()
+        self._checked: set[int] = set()
 
     def plan(
         self,
@@ -89,11 +92,26 @@ class Engine:
         specs = [TensorSpec(t.type, shape, t.quantization) for t, shape in zip(tensors, shapes, strict=True)]
         resolved = self._resolver.resolve(graph, specs, keep_all=keep_all)
         choices = choose(graph, resolved.live, self.delegates, self._require)
+        self._check_bodies(graph)
         if self._require is None:
             choices = join_islands(choices, self.delegates)
         plan = PlanBuilder(graph, resolved, choices, spaces).build(units(choices), keep_all)
         self._log(plan)
         return plan
+
+    def _check_bodies(self, graph: Graph) -> None:
+        """Raise now for a node that nobody runs in a subgraph that control flow may reach later."""
+        graphs = self.model.graphs
+        for op in self._resolver.ops(graph):
+            for index in op.subgraphs if isinstance(op, ControlOp) else ():
+                if index in self._checked or not 0 <= index < len(graphs):
+                    continue
+                self._checked.add(index)
+                body = graphs[index]
+                ops = zip(body.nodes, self._resolver.ops(body), strict=True)
+                doubtful = [BoundNode(n, o, o.ins, o.outs) for n, o in ops if isinstance(o, UnknownOp | Flex)]
+                choose(body, doubtful, self.delegates, None)
+                self._check_bodies(body)
 
     def _log(self, plan: Plan) -> None:
         graph = plan.graph

@@ -7,7 +7,7 @@ import pytest
 
 from tests.build import BOOL, F32, I32, GraphBuilder, model
 from tests.engines import call, engine_of
-from tflite_cupy.interpreter.errors import GraphError, KernelError, LimitError
+from tflite_cupy.interpreter.errors import GraphError, KernelError, LimitError, UnsupportedError
 from tflite_cupy.interpreter.graph import Graph, Model
 
 OPERATORS = ("CALL_ONCE", "IF", "STABLEHLO_COMPOSITE", "WHILE")
@@ -110,3 +110,17 @@ def branching() -> Model:
 @pytest.mark.parametrize(("condition", "expected"), [(True, 1.0), (False, -0.0)])
 def test_if_within_a_composite(condition: bool, expected: float) -> None:
     assert call(engine_of(branching()), np.array(condition), np.zeros(3, np.float32))[0].tolist() == [expected] * 3
+
+
+def test_an_unknown_operator_in_a_branch_is_found_before_any_call() -> None:
+    b = GraphBuilder("main")
+    c, x = b.input(BOOL), b.input(F32, [1])
+    (y,) = b.op("IF", [c, x], [b.tensor(F32, [1])], then_subgraph_index=1, else_subgraph_index=2)
+    branches = []
+    for name in ("EXP", "FakeOp"):
+        e = GraphBuilder(name)
+        branches.append(e.graph([e.add(name, [e.input(F32, [1])])]))
+    engine = engine_of(model(b.graph([y]), *branches))
+    with pytest.raises(UnsupportedError, match="unresolved custom op: FakeOp") as caught:
+        engine.plan(engine.model.graphs[0], [(), (1,)])
+    assert caught.value.where == "subgraphs[2].operators[0]"
