@@ -69,7 +69,7 @@ class Conversion:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.all_flex = not options.builtins
-        self.library = Library()
+        self.functions = Library()
         self.resources = Resources()
         self.state = State()
         self.problems: list[Problem] = []
@@ -77,10 +77,10 @@ class Conversion:
 
     def drafts(self, entries: Sequence[Entry]) -> list[Draft]:
         """A subgraph for each entry; entries of one function share it."""
-        bodies = {e.function: e.body(self.library) for e in entries}
+        bodies = {e.function: e.body(self.functions) for e in entries}
         arguments = {e.function: e.arguments(self.resources) for e in entries}
         for function, body in bodies.items():
-            mark_uses(inline(body, arguments[function], self.library), self.library)
+            mark_uses(inline(body, arguments[function], self.functions), self.functions)
         subgraphs: dict[object, DraftGraph] = {}
         for entry in entries:
             if entry.function not in subgraphs:
@@ -93,14 +93,14 @@ class Conversion:
 
     def subgraph(self, body: Body, arguments: Sequence[Argument], name: str, inputs: Sequence[str] = ()) -> DraftGraph:
         """A function, called with `arguments`, as a subgraph called `name`."""
-        return self.lower(inline(body, arguments, self.library), name, inputs)
+        return self.lower(inline(body, arguments, self.functions), name, inputs)
 
     def lower(self, graph: TfGraph, name: str, inputs: Sequence[str] = ()) -> DraftGraph:
         """A flat graph as a subgraph called `name`; `inputs` are its tensors' names.
 
         By default they are numbered: names of arguments in function bodies depend on what was traced before.
         """
-        lower_lists(graph, self.library)
+        lower_lists(graph, self.functions)
         session = TfSession(graph)
         fold(graph, session)
         find_patterns(graph)

@@ -30,17 +30,17 @@ Argument: TypeAlias = Any
 """What a function is called with: a Spec, a constant ndarray, or a resource."""
 
 
-def inline(body: Body, arguments: Sequence[Argument], library: Library) -> TfGraph:
+def inline(body: Body, arguments: Sequence[Argument], functions: Library) -> TfGraph:
     """The function called with `arguments`; each Spec becomes an input of the graph."""
-    inliner = _Inliner(library)
+    inliner = _Inliner(functions)
     values = [inliner.argument(name, a) for name, a in zip(body.arguments, arguments, strict=True)]
     inliner.graph.outputs = inliner.run(body, values, "")
     return inliner.graph
 
 
 class _Inliner:
-    def __init__(self, library: Library) -> None:
-        self.library = library
+    def __init__(self, functions: Library) -> None:
+        self.functions = functions
         self.graph = TfGraph()
         self.handles: dict[int, TfValue] = {}
 
@@ -80,9 +80,9 @@ class _Inliner:
         if op in DROPPED:
             return []
         if op in CALLS:
-            return self.run(self.library.body(definition.attr["f"].func.name), inputs, name)
-        if op in self.library:
-            return self.run(self.library.body(op), inputs, name)
+            return self.run(self.functions.body(definition.attr["f"].func.name), inputs, name)
+        if op in self.functions:
+            return self.run(self.functions.body(op), inputs, name)
         if op == "Const":
             return [self.constant(name, TfNode(name, op, [], definition).attr("value"))]
         if op == "Placeholder":

@@ -22,17 +22,17 @@ LOOPS = ("While", "StatelessWhile")
 READS = ("TensorListGetItem", "TensorListStack", "TensorListLength")
 
 
-def lower_lists(graph: TfGraph, library: Library) -> None:
+def lower_lists(graph: TfGraph, functions: Library) -> None:
     """Replace the lists of a flat graph that qualify; to be done before its shapes are inferred."""
     if any(node.op.startswith("TensorList") for node in graph.nodes):
-        _Lists(graph, library).run()
+        _Lists(graph, functions).run()
 
 
 class _Uses:
     """Who uses what in a flat graph."""
 
-    def __init__(self, graph: TfGraph, library: Library) -> None:
-        self.graph, self.library = graph, library
+    def __init__(self, graph: TfGraph, functions: Library) -> None:
+        self.graph, self.functions = graph, functions
         self.turns: dict[TfNode, _Uses] = {}
         self.users: dict[TfValue, list[tuple[TfNode, int]]] = {}
         for node in graph.nodes:
@@ -58,13 +58,15 @@ class _Uses:
         """The body of a loop, all arguments of which are inputs."""
         if loop not in self.turns:
             specs = [Spec(v.data_type, None) for v in loop.inputs]
-            self.turns[loop] = _Uses(inline(self.library.body(loop.attr("body")), specs, self.library), self.library)
+            self.turns[loop] = _Uses(
+                inline(self.functions.body(loop.attr("body")), specs, self.functions), self.functions
+            )
         return self.turns[loop]
 
 
 class _Lists(_Uses):
-    def __init__(self, graph: TfGraph, library: Library) -> None:
-        super().__init__(graph, library)
+    def __init__(self, graph: TfGraph, functions: Library) -> None:
+        super().__init__(graph, functions)
         self.dense = {v: v for v in graph.inputs if v.data_type != VARIANT}  # list -> the tensor that stands for it
         self.dims: dict[TfValue, Dims] = {}  # of those tensors, where known
         self.reserved: dict[TfValue, TfNode] = {}  # lists that are made when a loop needs them

@@ -22,11 +22,11 @@ class Entry:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
-    def body(self, library: Library) -> Body:
-        """The function's graph; the functions that it calls go into `library`."""
+    def body(self, functions: Library) -> Body:
+        """The function's graph; the functions that it calls go into `functions`."""
         graph = self.function.graph
         definition = graph.as_graph_def(add_shapes=True)
-        library.add(definition.library.function)
+        functions.add(definition.library.function)
         return graph_body(self.key, definition, [t.op.name for t in graph.inputs], [t.name for t in graph.outputs])
 
     def arguments(self, resources: Resources) -> list[Argument]:

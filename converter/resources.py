@@ -117,9 +117,9 @@ def _constant(tensor: Any, name: str) -> np.ndarray:
     return np.asarray(tensor.numpy())
 
 
-def mark_uses(graph: TfGraph, library: Library) -> None:
+def mark_uses(graph: TfGraph, functions: Library) -> None:
     """Find out how resources are used: which variables and tables are written, and the types of tables."""
-    for node in nodes_below(graph, library):
+    for node in nodes_below(graph, functions):
         for resource in (v.resource for v in node.inputs if v.resource is not None):
             if isinstance(resource, Variable):
                 resource.written |= node.op not in READS
@@ -134,7 +134,7 @@ def _note_table(table: Table, node: TfNode) -> None:
     table.written |= node.op in ("LookupTableInsertV2", "LookupTableImportV2", "LookupTableRemoveV2")
 
 
-def nodes_below(graph: TfGraph, library: Library) -> Iterator[TfNode]:
+def nodes_below(graph: TfGraph, functions: Library) -> Iterator[TfNode]:
     """The nodes of a graph and of all functions that its control flow may run, with resources known throughout."""
     for node in graph.nodes:
         attributes = BRANCHES.get(node.op)
@@ -144,5 +144,5 @@ def nodes_below(graph: TfGraph, library: Library) -> Iterator[TfNode]:
         passed = node.inputs[1:] if attributes[0] == "then_branch" else node.inputs
         arguments: Iterable[Argument] = [v.resource or Spec(v.data_type, None) for v in passed]
         for name in attributes:
-            body = library.body(node.attr(name))
-            yield from nodes_below(inline(body, list(arguments), library), library)
+            body = functions.body(node.attr(name))
+            yield from nodes_below(inline(body, list(arguments), functions), functions)

@@ -47,7 +47,7 @@ def _bound(value: TfValue) -> Argument:
 
 def _function(op: Lowering, attribute: str, arguments: Sequence[Argument]) -> DraftGraph:
     conversion = op.graph.conversion
-    body = conversion.library.body(op.attr(attribute))
+    body = conversion.functions.body(op.attr(attribute))
     return conversion.subgraph(body, arguments, _name(op, attribute))
 
 
@@ -58,13 +58,13 @@ def _name(op: Lowering, attribute: str) -> str:
 @lowers("While", "StatelessWhile")
 def while_(op: Lowering) -> Sequence[DraftTensor]:
     conversion = op.graph.conversion
-    cond, body = (conversion.library.body(op.attr(name)) for name in ("cond", "body"))
+    cond, body = (conversion.functions.body(op.attr(name)) for name in ("cond", "body"))
     arguments = _loop_arguments(op)
     carried = [i for i, argument in enumerate(arguments) if isinstance(argument, Spec)]
     test = conversion.subgraph(cond, arguments, _name(op, "cond"))
     if test.outputs[0].type is not TensorType.BOOL:
         raise NotBuiltin("its condition is no boolean")
-    turn = inline(body, arguments, conversion.library)
+    turn = inline(body, arguments, conversion.functions)
     turn.outputs = [turn.outputs[i] for i in carried]
     step = conversion.lower(turn, _name(op, "body"))
     results = op.results()
@@ -76,10 +76,10 @@ def while_(op: Lowering) -> Sequence[DraftTensor]:
 
 def _loop_arguments(op: Lowering) -> list[Argument]:
     """Resources and constants for what no turn changes; for the rest, types and shapes that hold in every turn."""
-    library = op.graph.conversion.library
+    functions = op.graph.conversion.functions
     values = op.node.inputs
     specs = [v.resource or Spec(v.data_type, o.dims) for v, o in zip(values, op.node.outputs, strict=True)]
-    turn = inline(library.body(op.attr("body")), specs, library)
+    turn = inline(functions.body(op.attr("body")), specs, functions)
     inputs = iter(turn.inputs)
     arguments: list[Argument] = []
     for value, spec, output in zip(values, specs, turn.outputs, strict=True):
