@@ -89,6 +89,7 @@ class Op:
 
     ins: tuple[TensorSpec | None, ...] = ()
     outs: tuple[TensorSpec, ...] = ()
+    intermediates: tuple[TensorSpec, ...] = ()
     version: int = 1
 
     def infer(self, *inputs: Any) -> Specs:
@@ -223,6 +224,7 @@ def bind(node: Node, graph: Graph) -> Op:
     """The op of a node, with its attributes checked and its operands' declared specs attached."""
     ins = tuple(None if i == ABSENT else declared_spec(graph, i) for i in node.inputs)
     outs = tuple(declared_spec(graph, i) for i in node.outputs)
+    intermediates = tuple(declared_spec(graph, i) for i in node.intermediates if i != ABSENT)
     name = "Flex" if node.custom and node.name.startswith("Flex") else node.name
     cls = OPS.get(name)
     if cls is None:
@@ -239,7 +241,7 @@ def bind(node: Node, graph: Graph) -> Op:
     except (ValueError, TypeError) as error:
         raise GraphError(f"{node.name}: attribute out of range: {error}", where=graph.where(node)) from error
     try:
-        return cls(ins=ins, outs=outs, version=node.version, **attributes)
+        return cls(ins=ins, outs=outs, intermediates=intermediates, version=node.version, **attributes)
     except ModelError as error:  # attributes that contradict each other
         raise type(error)(error.what, where=graph.where(node)) from error
 
@@ -269,7 +271,7 @@ def _attribute_types(cls: type[Op]) -> dict[str, Any]:
 
 
 def _attribute_names(cls: type[Op]) -> list[str]:
-    return [f.name for f in fields(cls) if f.name not in ("ins", "outs", "version")]
+    return [f.name for f in fields(cls) if f.name not in ("ins", "outs", "intermediates", "version")]
 
 
 @dataclass(frozen=True, slots=True)
