@@ -140,7 +140,7 @@ def _step(
     """`keep`: positions that later steps, or the caller, still read."""
     node = bound.node
     constants = {p: partition.constants[t] for p, t in enumerate(node.inputs) if t in partition.constants}
-    dtypes = (partition.graph.tensors[t].type.dtype for t in node.outputs)
+    dtypes = (spec.dtype for spec in bound.outs)
     inputs, outputs = tuple(slots[t] for t in node.inputs), tuple(slots[t] for t in node.outputs)
     return _Step(
         bound=bound,

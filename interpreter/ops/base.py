@@ -335,6 +335,10 @@ def _accepted(op: Op, position: int) -> TypeSet:
     return types[min(position, len(types) - 1)] if types else ANY
 
 
+class TypeMismatch(KernelError):
+    """An operator gives another element type than the file declares for its output."""
+
+
 def infer_outputs(op: Op, inputs: Sequence[TensorSpec | None]) -> tuple[TensorSpec, ...]:
     """Specs of the outputs: shapes from the op's rule where the inputs' shapes are known, the rest as declared."""
     if any(s is not None and s.shape is None for s in inputs):
@@ -346,7 +350,7 @@ def infer_outputs(op: Op, inputs: Sequence[TensorSpec | None]) -> tuple[TensorSp
     for position, (got, declared) in enumerate(zip(specs, op.outs, strict=True)):
         if got.type != declared.type:
             got_name, name = got.type.name.lower(), declared.type.name.lower()
-            raise KernelError(f"{op.name} gives {got_name} as output {position}, the node declares {name}")
+            raise TypeMismatch(f"{op.name} gives {got_name} as output {position}, the node declares {name}")
     return tuple(replace(d, shape=s.shape, value=s.value) for s, d in zip(specs, op.outs, strict=True))
 
 

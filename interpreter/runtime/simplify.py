@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import GraphError, LimitError
-from ..graph import ABSENT, Graph, Model, Node, TensorSpec
-from ..ops.base import ControlOp, Op, bind, evaluate, infer_outputs, refusal
+from ..graph import ABSENT, Graph, Model, Node, TensorSpec, TensorType
+from ..ops.base import ControlOp, Op, TypeMismatch, bind, evaluate, infer_outputs, refusal
 from .delegate import BoundNode
 from .faults import BODY_ERRORS, node_error
 
@@ -38,6 +38,7 @@ class Resolver:
         self.model = model
         self._ops: dict[int, tuple[Op, ...]] = {}
         self._constants: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}  # folds that no input shape changes
+        self._retyped: set[int] = set()
         self._lock = threading.RLock()
 
     def ops(self, graph: Graph) -> tuple[Op, ...]:
@@ -79,6 +80,18 @@ class Resolver:
         return Resolved(tuple(specs), tuple(reversed(live)), tuple(folded), tuple(reversed(unused)))
 
     def _infer(
+        self, graph: Graph, inputs: Sequence[TensorSpec], depth: int
+    ) -> tuple[list[TensorSpec], list[BoundNode]]:
+        try:
+            return self._infer_as_bound(graph, inputs, depth)
+        except TypeMismatch:
+            if graph.index in self._retyped:
+                raise
+            self._retyped.add(graph.index)
+            self._ops[graph.index] = tuple(_retyped(graph, self.ops(graph)))
+            return self._infer_as_bound(graph, inputs, depth)
+
+    def _infer_as_bound(
         self, graph: Graph, inputs: Sequence[TensorSpec], depth: int
     ) -> tuple[list[TensorSpec], list[BoundNode]]:
         if depth > MAX_DEPTH:
@@ -148,6 +161,26 @@ class Resolver:
             self._constants[graph.index, node.index] = values
             fixed.update(node.outputs)
         return tuple(replace(s, shape=v.shape, value=v) for s, v in zip(outs, values, strict=True))
+
+
+def _retyped(graph: Graph, ops: Sequence[Op]) -> Iterator[Op]:
+    """The ops with the element types that they give rather than those that the file declares.
+
+    As in the reference, whose kernels set the types of their results whatever the file says.
+    """
+    types: dict[int, TensorType] = {}
+    for node, op in zip(graph.nodes, ops, strict=True):
+        ins = tuple(s and replace(s, type=types.get(i, s.type)) for i, s in zip(node.inputs, op.ins, strict=True))
+        op = replace(op, ins=ins)
+        placed = [s and replace(s, shape=graph.tensors[i].shape) for i, s in zip(node.inputs, ins, strict=True)]
+        try:
+            given = () if isinstance(op, ControlOp) or refusal(op, placed) else op.infer(*placed)
+        except BODY_ERRORS:
+            given = ()  # placeholder shapes that do not fit say nothing
+        found = given if isinstance(given, tuple) else (given,)
+        types.update((i, s.type) for i, s in zip(node.outputs, found, strict=False))
+        outs = (replace(s, type=types.get(i, s.type)) for i, s in zip(node.outputs, op.outs, strict=True))
+        yield replace(op, outs=tuple(outs))
 
 
 def _undetermined(graph: Graph, index: int) -> TensorSpec:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.build import BOOL, F32, RESOURCE, GraphBuilder, model
+from tests.build import BOOL, F32, I32, RESOURCE, GraphBuilder, model
 from tflite_cupy.delegates.arrays import ArrayDelegate
 from tflite_cupy.delegates.cpu import CpuDelegate
 from tflite_cupy.interpreter.errors import DelegationError, PolicyError, UnsupportedError
@@ -237,3 +237,16 @@ def test_engine_reports_its_partitions_in_the_log(caplog: pytest.LogCaptureFixtu
     with caplog.at_level("INFO", "tflite_cupy"):
         plan_of(chain("EXP", "ADD"))
     assert re.search(r"CpuDelegate delegate: 2 nodes delegated out of 2 nodes with 1 partitions\.", caplog.text)
+
+
+def test_an_operator_s_type_counts_where_the_file_declares_another() -> None:
+    """As in the reference, whose kernels set the types of their results."""
+    b = GraphBuilder()
+    x = b.input(I32, [2])
+    (y,) = b.op("ADD", [x, x], [b.tensor(F32, [2])])
+    (z,) = b.op("MUL", [y, x], [b.tensor(I32, [2])])
+    graph = model(b.graph([z])).graphs[0]
+    engine = Engine(model(graph), [CpuDelegate()])
+    got = engine.call(engine.plan(graph, [(2,)]), [Value(HOST, np.array([2, 3], np.int32))], graph.outputs)
+    assert got[0].array.tolist() == [8, 18]
+    assert got[0].array.dtype == np.int32
