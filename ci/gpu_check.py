@@ -82,7 +82,8 @@ def operators(target: str) -> dict[str, Any]:
     """Runs the tests that need a GPU."""
     workers = ["-n", "8"] if find_spec("xdist") else []  # most of the time goes into compiling kernels
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", *workers, "tests/ops", "tests/delegates"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    limit = LIMITS["operators"] - 10  # so that no test outlives the stage
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit, check=False)
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)\b", done.stdout)}
     failed = re.findall(r"^(?:FAILED|ERROR) (.*)", done.stdout, re.M)
     return {"passed": done.returncode == 0 and counts.get("passed", 0) > 0, "counts": counts, "failed": failed[:100]}

@@ -9,28 +9,18 @@ from typing import Any
 import numpy as np
 
 from ..interpreter.graph import TensorType
+from .shaped import Shaped
 from .tfapi import Dims
 
 
 @dataclass(eq=False, slots=True)
-class DraftTensor:
+class DraftTensor(Shaped):
     """A tensor; `data` is the value of a constant."""
 
     name: str
     type: TensorType
     dims: Dims
     data: np.ndarray | None = None
-
-    @property
-    def rank(self) -> int | None:
-        return None if self.dims is None else len(self.dims)
-
-    @property
-    def static(self) -> tuple[int, ...] | None:
-        """The shape, if all of it is known."""
-        if self.dims is None or None in self.dims:
-            return None
-        return tuple(n for n in self.dims if n is not None)
 
 
 @dataclass(eq=False, slots=True)

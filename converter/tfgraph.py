@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..interpreter.graph import TensorType
+from .shaped import Shaped
 from .tfapi import TYPES, Dims, decode_attr, proto_dims
 
 Resource: TypeAlias = Any
@@ -16,7 +17,7 @@ Resource: TypeAlias = Any
 
 
 @dataclass(eq=False, slots=True)
-class TfValue:
+class TfValue(Shaped):
     """One tensor. `data_type` is TensorFlow's DataType; `const` the value, where that is known."""
 
     node: TfNode
@@ -39,17 +40,6 @@ class TfValue:
     def resource(self) -> Resource:
         """The variable or table that this handle stands for."""
         return self.node.resource
-
-    @property
-    def rank(self) -> int | None:
-        return None if self.dims is None else len(self.dims)
-
-    @property
-    def static(self) -> tuple[int, ...] | None:
-        """The shape, if all of it is known."""
-        if self.dims is None or None in self.dims:
-            return None
-        return tuple(n for n in self.dims if n is not None)
 
 
 @dataclass(eq=False, slots=True)

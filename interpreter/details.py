@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, LimitError
 from .graph import Sparsity, Tensor, TensorType
 
 _CLASSES = {TensorType.STRING: np.bytes_, TensorType.RESOURCE: np.object_, TensorType.VARIANT: np.object_}
@@ -162,3 +162,11 @@ def owned(array: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
 def scalar(array: np.ndarray) -> Any:
     """A NumPy scalar for an array of rank 0, unless it holds an object; any other array as it is."""
     return array[()] if array.ndim == 0 and array.dtype != object else array
+
+
+def blank(tensor: Tensor, shape: Sequence[int]) -> np.ndarray:
+    """Zeros, or empty strings, of a tensor's type. Raises LimitError where there is no memory for them."""
+    try:
+        return np.full(tuple(shape), b"" if tensor.type.is_object else 0, tensor.type.dtype)
+    except (MemoryError, ValueError) as error:
+        raise LimitError(f"tensor {tensor.name!r} of shape {list(shape)} can't be allocated: {error}") from error

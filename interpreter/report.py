@@ -9,6 +9,7 @@ from typing import Any
 
 from .graph import Graph
 from .ops.base import ControlOp
+from .runtime.delegate import HOST
 from .runtime.engine import Engine
 from .runtime.plan import Branch, Move, Plan, Run
 
@@ -150,10 +151,13 @@ def _subgraph(plan: Plan) -> SubgraphReport:
             totals.setdefault(runner, DelegateTotal()).add(DelegateTotal(len(members), 1))
         elif isinstance(step, Move):
             unknown |= step.nbytes is None
-            for space, moved in ((step.target, "bytes_in"), (step.source, "bytes_out")):
-                if space.name in spaces and space.name != "host":
-                    total = totals.setdefault(spaces[space.name], DelegateTotal())
-                    setattr(total, moved, getattr(total, moved) + (step.nbytes or 0))
+            nbytes = step.nbytes or 0
+            for space, copied in (
+                (step.target, DelegateTotal(bytes_in=nbytes)),
+                (step.source, DelegateTotal(bytes_out=nbytes)),
+            ):
+                if space.name in spaces and space.name != HOST.name:
+                    totals.setdefault(spaces[space.name], DelegateTotal()).add(copied)
     for note, gone in (("folded", plan.resolved.folded), ("unused", plan.resolved.unused)):
         for bound in gone:
             nodes[bound.node.index] = _node(graph, bound.node.index, None, None, {}, note)
@@ -209,6 +213,7 @@ def _subgraph_json(subgraph: SubgraphReport, titles: Mapping[str, str]) -> dict[
         "nodes": [*nodes, *delegates],
         "execution_plan": [d["id"] for d in delegates],
         "totals": _totals_json(subgraph.totals),
+        "bytes_are_a_lower_bound": subgraph.unknown_moves,
     }
 
 
@@ -217,7 +222,8 @@ def _subgraph_lines(subgraph: SubgraphReport) -> list[str]:
     lines = [f"  subgraph {subgraph.index} {subgraph.name!r}: {count}"]
     for name in (*NAMES, *(n for n in subgraph.totals if n not in NAMES)):
         total = subgraph.totals.get(name, DelegateTotal())
-        copies = f", copies {_size(total.bytes_in)} in and {_size(total.bytes_out)} out"
+        least = "at least " if subgraph.unknown_moves else ""
+        copies = f", copies {least}{_size(total.bytes_in)} in and {_size(total.bytes_out)} out"
         moved = copies if total.bytes_in or total.bytes_out else ""
         lines.append(f"    {name:<5} {total.nodes:>5} of {count} in {_count(total.partitions, 'partition')}{moved}")
     for note, why in (("folded", "known before the call"), ("unused", "nobody reads their outputs")):

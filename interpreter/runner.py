@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .details import as_array, owned, scalar, tensor_details
+from .details import as_array, blank, owned, scalar, tensor_details
 from .errors import GraphError, InputError, StateError
 from .graph import Signature, Tensor
 from .runtime.delegate import HOST, Space
@@ -118,7 +118,9 @@ class SignatureRunner:
             self._index(name, expected, "Input")
         tensors = self._graph.tensors
         return [
-            self._value(inputs[name], tensors[index], index) if name is not None else _zeros(tensors[index])
+            self._value(inputs[name], tensors[index], index)
+            if name is not None
+            else Value(HOST, blank(tensors[index], tensors[index].shape))
             for index, name in zip(self._graph.inputs, self._order, strict=True)
         ]
 
@@ -147,8 +149,3 @@ def _adopted(space: Space, value: Any, tensor: Tensor, index: int) -> Value:
             f"{index}, name: {tensor.name}"
         )
     return Value(space, array)
-
-
-def _zeros(tensor: Tensor) -> Value:
-    """A graph input that the signature does not name."""
-    return Value(HOST, np.full(tensor.shape, b"" if tensor.type.is_object else 0, tensor.type.dtype))

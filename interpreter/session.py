@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .details import as_array, owned, scalar, tensor_details
-from .errors import InputError, LimitError, StateError
+from .details import as_array, blank, owned, scalar, tensor_details
+from .errors import InputError, StateError
 from .graph import Graph, Tensor, TensorType
 from .ops.variables import Variable
 from .runtime.delegate import HOST
@@ -46,8 +46,8 @@ class Session:
             shape = self._shapes[index]
         elif index in self._buffers:
             shape = self._buffers[index].shape
-        elif self._plan is not None:
-            shape = self._plan.resolved.specs[index].shape or shape
+        elif self._plan is not None and (known := self._plan.resolved.specs[index].shape) is not None:
+            shape = known
         return tensor_details(tensor, index, shape)
 
     def resize(self, index: int, shape: Sequence[int], *, strict: bool = False) -> None:
@@ -75,7 +75,7 @@ class Session:
         shapes = [self._shapes[i] for i in self.graph.inputs]
         plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
         kept = {i: b for i, b in self._buffers.items() if i in self._shapes and b.shape == self._shapes[i]}
-        self._buffers = kept | {i: _blank(self.graph.tensors[i], s) for i, s in self._shapes.items() if i not in kept}
+        self._buffers = kept | {i: blank(self.graph.tensors[i], s) for i, s in self._shapes.items() if i not in kept}
         self._plan = plan
 
     def set(self, index: int, value: Any) -> None:
@@ -136,7 +136,7 @@ class Session:
             return data
         if self._plan is not None and index in self.graph.outputs:
             spec = self._plan.resolved.specs[index]
-            return _blank(tensor, spec.shape if spec.shape is not None else ())
+            return blank(tensor, spec.shape if spec.shape is not None else ())
         if self._plan is not None and not self._keep_all:
             hint = "Pass experimental_preserve_all_tensors=True to read intermediate tensors."
             raise InputError(f"tensor {index} ({tensor.name!r}) is not kept after a run", hint=hint)
@@ -178,10 +178,3 @@ def _check_shape(got: Sequence[int], expected: Sequence[int], index: int) -> Non
                 f"of input {index}.",
                 hint="Call resize_tensor_input() and allocate_tensors() first.",
             )
-
-
-def _blank(tensor: Tensor, shape: Sequence[int]) -> np.ndarray:
-    try:
-        return np.full(tuple(shape), b"" if tensor.type.is_object else 0, tensor.type.dtype)
-    except (MemoryError, ValueError) as error:
-        raise LimitError(f"tensor {tensor.name!r} of shape {list(shape)} can't be allocated: {error}") from error

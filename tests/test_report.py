@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tflite_cupy as lite
-from tests.build import BOOL, F32, GraphBuilder, model
+from tests.build import BOOL, F32, I32, I64, GraphBuilder, model
 from tests.fakes import FakeGpuDelegate
 from tests.models import add_sub, misfit
 
@@ -107,3 +107,18 @@ def test_declared_shapes_need_not_fit() -> None:
     assert it.delegation_report().totals()["gpu"].nodes == 1
     assert it.get_signature_runner()(x=np.ones((2, 3), np.float32))["y"].tolist() == [[3.0] * 4] * 2
     assert it.delegation_report().totals()["gpu"].bytes_in == 24
+
+
+def test_copies_of_unknown_size_are_said_to_be() -> None:
+    """WHERE gives as many rows as there are matches, and the host-only operator behind it has them copied."""
+    b = GraphBuilder()
+    x = b.input(F32, [2048], "x")
+    (same,) = b.op("EQUAL", [x, b.constant(np.zeros(2048, np.float32))], [b.tensor(BOOL, [2048])])
+    (rows,) = b.op("WHERE", [same], [b.tensor(I64, [None, 1])])
+    (rows,) = b.op("CAST", [rows], [b.tensor(I32, [None, 1])], in_data_type=int(I64), out_data_type=int(I32))
+    ids, count = b.constant(np.int32([0])), b.constant(np.int32(1))
+    (product,) = b.op("UNSORTED_SEGMENT_PROD", [rows, ids, count], [b.tensor(I32, [1, 1])])
+    it = interpreter(lite.write_model(model(b.graph([product]))), FakeGpuDelegate())
+    report = it.delegation_report()
+    assert "copies at least 8,192 bytes in and 0 bytes out" in str(report)
+    assert report.to_json()["subgraphs"][0]["bytes_are_a_lower_bound"]

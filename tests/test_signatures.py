@@ -24,6 +24,7 @@ NAMES = [
     "dense_dynbatch",
     "dense_fp16",
     "dtypes",
+    "error_ops",
     "keras_like_serving",
     "lookup_flex",
     "lookup_str_i64",
@@ -36,7 +37,7 @@ NAMES = [
     "two_vars",
     "var_in_loop",
 ]
-FLEX = {"coding", "dtypes", "lookup_flex", "lookup_two_sigs_dense", "mixed", "train"}
+FLEX = {"coding", "dtypes", "error_ops", "lookup_flex", "lookup_two_sigs_dense", "mixed", "train"}
 
 
 def calls(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -74,8 +75,6 @@ def test_results(name: str, corpus: Path) -> None:
     for signature, inputs, prefix in calls(path):
         runner = interpreter.get_signature_runner(signature)
         details = runner.get_input_details()
-        if f"{prefix}/error" in expected.files:
-            continue
         outputs = runner(**{key: given(value, details[key]) for key, value in inputs.items()})
         for output, got in outputs.items():
             want = expected[f"{prefix}/out/{output}"]
@@ -119,3 +118,22 @@ def test_details(name: str, corpus: Path) -> None:
     assert plain(interpreter.get_output_details()) == stored["outputs"]
     tensors = [interpreter.get_tensor_details(i) for i in range(interpreter.num_subgraphs())]
     assert plain(tensors) == stored["tensors"]
+
+
+@pytest.mark.parametrize(
+    ("signature", "inputs", "text"),
+    [
+        ("gat", {"x": np.float32([0, 1, 2]), "i": np.int32([9])}, "gather index out of bounds"),
+        ("div", {"a": np.int32([7]), "b": np.int32([0])}, "Division by 0"),
+        ("num", {"s": np.array([b"abc"], object)}, "StringToNumberOp could not correctly convert string: abc"),
+        ("resh", {"x": np.zeros(6, np.float32), "shape": np.int32([4, 2])}, "RESHAPE"),
+    ],
+    ids=["gather", "division", "conversion", "reshape"],
+)
+def test_errors_of_values_are_the_reference_s(signature: str, inputs: dict[str, Any], text: str, corpus: Path) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: it runs the Flex operators")
+    runner = lite.Interpreter(corpus / "signatures" / "error_ops.tflite", device="cpu").get_signature_runner(signature)
+    with pytest.raises(RuntimeError, match=text) as caught:
+        runner(**inputs)
+    assert isinstance(caught.value, lite.KernelError)
+    assert caught.value.where

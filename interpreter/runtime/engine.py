@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TypeAlias
 
-from ..errors import GraphError, KernelError, LimitError
+from ..errors import GraphError, KernelError, LimitError, TfliteError
 from ..graph import Graph, Model, TensorSpec
 from ..ops.base import ControlOp, UnknownOp
 from ..ops.flex import Flex
@@ -106,12 +106,16 @@ class Engine:
             for index in op.subgraphs if isinstance(op, ControlOp) else ():
                 if index in self._checked or not 0 <= index < len(graphs):
                     continue
-                self._checked.add(index)
                 body = graphs[index]
                 ops = zip(body.nodes, self._resolver.ops(body), strict=True)
                 doubtful = [BoundNode(n, o, o.ins, o.outs) for n, o in ops if isinstance(o, UnknownOp | Flex)]
                 choose(body, doubtful, self.delegates, None)
-                self._check_bodies(body)
+                self._checked.add(index)
+                try:
+                    self._check_bodies(body)
+                except TfliteError:
+                    self._checked.discard(index)
+                    raise
 
     def _log(self, plan: Plan) -> None:
         graph = plan.graph

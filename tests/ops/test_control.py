@@ -121,6 +121,7 @@ def test_an_unknown_operator_in_a_branch_is_found_before_any_call() -> None:
         e = GraphBuilder(name)
         branches.append(e.graph([e.add(name, [e.input(F32, [1])])]))
     engine = engine_of(model(b.graph([y]), *branches))
-    with pytest.raises(UnsupportedError, match="unresolved custom op: FakeOp") as caught:
-        engine.plan(engine.model.graphs[0], [(), (1,)])
+    for _ in range(2):  # asking again does not help
+        with pytest.raises(UnsupportedError, match="unresolved custom op: FakeOp") as caught:
+            engine.plan(engine.model.graphs[0], [(), (1,)])
     assert caught.value.where == "subgraphs[2].operators[0]"
