@@ -15,8 +15,9 @@ import numpy as np
 from ..interpreter.graph import ABSENT, Array, Graph
 from ..interpreter.ops.base import Op, StatefulOp, refusal
 from ..interpreter.ops.flex import Flex
-from ..interpreter.runtime.delegate import BoundNode, Executable, Partition, Space
+from ..interpreter.runtime.delegate import HOST, BoundNode, Executable, Partition, Space
 from ..interpreter.runtime.faults import BODY_ERRORS, node_error
+from ..interpreter.runtime.lane import DeviceState
 
 if TYPE_CHECKING:
     from ..interpreter.runtime.lane import Lane
@@ -82,6 +83,8 @@ class _Step:
     stateful: bool
     inputs: tuple[int, ...]
     outputs: tuple[tuple[int, np.dtype[Any]], ...]
+    output: int  # the only output; -1 where there are more or none
+    dtype: np.dtype[Any] | None  # its dtype
     dead: tuple[int, ...]  # values that no later step reads
 
 
@@ -101,26 +104,30 @@ class _Program:
             keep.update(step.inputs)
             steps.append(step)
         self._steps = tuple(reversed(steps))
+        self._array = delegate.xp.ndarray
+        self._on_host = delegate.space.name == HOST.name
 
     def __call__(self, lane: Lane, inputs: Sequence[Array]) -> list[Array]:
         values = self._values.copy()
         values[1 : 1 + len(inputs)] = inputs
-        array, observer, state = self._delegate.xp.ndarray, lane.observer, lane.state
+        array, asarray = self._array, self._delegate.xp.asarray
+        observer, value_at = lane.observer, values.__getitem__
+        state = lane.state if self._on_host else DeviceState(lane, self._delegate.space)
         step = None
         try:
-            with np.errstate(all="ignore"):
-                for step in self._steps:
-                    operands = [values[i] for i in step.inputs]
-                    result = step.kernel(state, *operands) if step.stateful else step.kernel(*operands)
+            for step in self._steps:
+                operands = map(value_at, step.inputs)
+                result = step.kernel(state, *operands) if step.stateful else step.kernel(*operands)
+                if step.output >= 0 and type(result) is array and result.dtype == step.dtype:  # as nearly always
+                    values[step.output] = result
+                else:
                     results = result if type(result) is tuple else (result,)
                     for (slot, dtype), value in zip(step.outputs, results, strict=True):
-                        if type(value) is not array or value.dtype != dtype:
-                            value = self._delegate.xp.asarray(value, dtype=dtype)
-                        values[slot] = value
-                    for slot in step.dead:
-                        values[slot] = None
-                    if observer is not None:
-                        observer(self._graph.index, step.bound.node.index, self._delegate.name)
+                        values[slot] = asarray(value, dtype=dtype)
+                for slot in step.dead:
+                    values[slot] = None
+                if observer is not None:
+                    observer(self._graph.index, step.bound.node.index, self._delegate.name)
         except self._delegate.errors as error:
             if step is None or (named := node_error(error, self._graph, step.bound.node)) is error:
                 raise
@@ -140,7 +147,7 @@ def _step(
     """`keep`: positions that later steps, or the caller, still read."""
     node = bound.node
     constants = {p: partition.constants[t] for p, t in enumerate(node.inputs) if t in partition.constants}
-    dtypes = (spec.dtype for spec in bound.outs)
+    dtypes = [spec.dtype for spec in bound.outs]
     inputs, outputs = tuple(slots[t] for t in node.inputs), tuple(slots[t] for t in node.outputs)
     return _Step(
         bound=bound,
@@ -148,6 +155,8 @@ def _step(
         stateful=isinstance(bound.op, StatefulOp),
         inputs=inputs,
         outputs=tuple(zip(outputs, dtypes, strict=True)),
+        output=outputs[0] if len(outputs) == 1 else -1,
+        dtype=dtypes[0] if len(outputs) == 1 else None,
         dead=tuple({*inputs, *outputs} - keep),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any, NoReturn
@@ -15,6 +15,7 @@ from .details import numpy_class
 from .errors import InputError, ModelError, StateError
 from .format.model import Source, load_model
 from .graph import ABSENT, Graph, Signature
+from .ops.custom_op import CustomOp, known_custom_ops
 from .report import DelegationReport, delegation_report
 from .runner import SignatureRunner
 from .runtime.delegate import Delegate
@@ -49,16 +50,17 @@ class BaseInterpreter:
         keep_all: bool,
         require: str | None,
         absent: Mapping[str, str],
+        custom_ops: Iterable[CustomOp] = (),
     ) -> None:
         if require is not None and require not in (known := [*absent, *(d.name for d in delegates)]):
             raise InputError(f"require={require!r} is unknown", hint=f"Delegates are {', '.join(known)}.")
         self.model = load_model(_source(model_path, model_content))
-        self._engine = Engine(self.model, delegates, require=require)
+        self._engine = Engine(self.model, delegates, require=require, custom_ops=known_custom_ops(custom_ops))
         self._absent = absent
         self._session = Session(self._engine, self.model.graphs[0], keep_all=keep_all)
         self._signatures = {s.key: s for s in self.model.signatures}
         if require is not None:
-            self.delegation_report()  # plans every subgraph, and so refuses now what would not be delegated
+            self._engine.check()
 
     def allocate_tensors(self) -> None:
         """Plan the primary subgraph for the present input shapes. Raises UnsupportedError for a node nobody runs."""
@@ -87,11 +89,10 @@ class BaseInterpreter:
         self._session.set(_integer(tensor_index), value)
 
     def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Any:
-        """A copy of an output, input or constant; of any tensor with `experimental_preserve_all_tensors`. A NumPy
-        scalar for a number of rank 0."""
-        graph = self._graph(subgraph_index)
-        session = self._session if graph.index == 0 else Session(self._engine, graph)
-        return session.get(_integer(tensor_index))
+        """A copy of an output, input or constant; of any tensor with `experimental_preserve_all_tensors`: in a subgraph
+        that control flow runs, what its last run in the last `invoke` left. A NumPy scalar for a number of rank 0."""
+        graph, index = self._graph(subgraph_index), _integer(tensor_index)
+        return self._session.get(index) if graph.index == 0 else self._session.get_in_body(graph, index)
 
     def tensor(self, tensor_index: int) -> Any:
         """A function that returns a view of a tensor's buffer; do not hold what it returns across other calls."""

@@ -10,6 +10,7 @@ import numpy as np
 from .errors import InputError, LimitError
 from .graph import Sparsity, Tensor, TensorType
 
+_FLOAT8 = (TensorType.FLOAT8_E4M3FN, TensorType.FLOAT8_E5M2)
 _CLASSES = {TensorType.STRING: np.bytes_, TensorType.RESOURCE: np.object_, TensorType.VARIANT: np.object_}
 
 
@@ -61,7 +62,8 @@ def as_array(value: Any, tensor: Tensor, index: int) -> np.ndarray:
     """A caller's value as an array of the type of input `index`, without a copy where none is needed.
 
     Arrays must have the tensor's dtype (any byte order and layout); lists and Python numbers are converted if no value
-    changes. Strings may be bytes or str, alone, in lists, or in object, `S` and `U` arrays. Raises InputError.
+    changes. 8-bit floats may also come as int8 or uint8 that hold their bits, as the reference takes them. Strings may
+    be bytes or str, alone, in lists, or in object, `S` and `U` arrays. Raises InputError.
     """
     dtype = tensor.type.dtype
     if tensor.type.is_object:
@@ -69,6 +71,8 @@ def as_array(value: Any, tensor: Tensor, index: int) -> np.ndarray:
     if isinstance(value, int | float | complex | list | tuple) and not isinstance(value, np.generic):
         return _from_python(value, tensor, index)
     array = _read(value, tensor, index)
+    if tensor.type in _FLOAT8 and array.dtype in (np.int8, np.uint8):
+        array = array.view(dtype)
     if array.dtype != dtype:
         if array.dtype.isnative or array.dtype.newbyteorder("=") != dtype:
             raise _wrong_type(array.dtype, tensor, index)
@@ -157,6 +161,12 @@ def owned(array: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     array = np.asarray(array)
     is_ours = array.base is None and array.flags.writeable and not any(array is other for other in others)
     return array if is_ours else array.copy()
+
+
+def opaque(array: Any, kind: TensorType) -> Any:
+    """`array`, or None in an array of its shape for resources and variants, which mean nothing outside of a call."""
+    is_opaque = kind in (TensorType.RESOURCE, TensorType.VARIANT)
+    return np.full(array.shape, None, object) if is_opaque else array
 
 
 def scalar(array: np.ndarray) -> Any:

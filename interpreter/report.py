@@ -11,7 +11,8 @@ from .graph import Graph
 from .ops.base import ControlOp
 from .runtime.delegate import HOST
 from .runtime.engine import Engine
-from .runtime.plan import Branch, Move, Plan, Run
+from .runtime.partition import Choice, Nobody, nobody_s_reason
+from .runtime.plan import Branch, Move, Plan, Run, Settle
 
 NAMES = ("gpu", "cpu", "flex")
 """Delegates that every report lists, also those with nothing to do."""
@@ -26,9 +27,10 @@ class NodeReport:
     delegate: str | None
     partition: int | None
     refusals: Mapping[str, str]
-    note: str = ""  # why nobody runs it: "folded" or "unused"
+    note: str = ""  # why nobody runs it: "folded", "unused" or "unsupported"
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
+    reason: str = ""  # why it is unsupported
 
 
 @dataclass(slots=True)
@@ -59,7 +61,7 @@ class SubgraphReport:
     unknown_moves: bool  # some copies' sizes depend on values
 
     def of(self, note: str) -> int:
-        """How many nodes are "folded" or "unused"."""
+        """How many nodes are "folded", "unused" or "unsupported"."""
         return sum(node.note == note for node in self.nodes)
 
 
@@ -93,6 +95,7 @@ class DelegationReport:
             "totals": _totals_json(self.totals()),
             "folded": sum(s.of("folded") for s in self.subgraphs),
             "unused": sum(s.of("unused") for s in self.subgraphs),
+            "unsupported": sum(s.of("unsupported") for s in self.subgraphs),
             "absent": dict(self.absent),
         }
 
@@ -114,23 +117,27 @@ class DelegationReport:
 
 
 def delegation_report(engine: Engine, absent: Mapping[str, str]) -> DelegationReport:
-    """The report of every subgraph, from the plan made last, or for the declared shapes if there is none."""
+    """The report of every subgraph, from the plan made last, or for the declared shapes if there is none.
+
+    Nodes that no delegate takes are in it too, each with the reason.
+    """
     model = engine.model
-    subgraphs = tuple(_subgraph(engine.latest_plan(graph)) for graph in model.graphs)
-    signatures = {s.key: tuple(_reachable(engine, s.graph)) for s in model.signatures}
+    plans = [engine.survey(graph) for graph in model.graphs]
+    subgraphs = tuple(map(_subgraph, plans))
+    signatures = {s.key: tuple(_reachable(plans, s.graph)) for s in model.signatures}
     return DelegationReport(subgraphs, signatures, {d.name: d.title for d in engine.delegates}, absent)
 
 
-def _reachable(engine: Engine, start: int) -> list[int]:
+def _reachable(plans: Sequence[Plan], start: int) -> list[int]:
     order, waiting = [], [start]
     while waiting:
         index = waiting.pop(0)
         if index in order:
             continue
         order.append(index)
-        for choice in engine.latest_plan(engine.model.graphs[index]).choices:
+        for choice in plans[index].choices:
             if isinstance(choice.bound.op, ControlOp):
-                waiting += choice.bound.op.subgraphs
+                waiting += [graph for graph in choice.bound.op.subgraphs if 0 <= graph < len(plans)]
     return order
 
 
@@ -145,10 +152,16 @@ def _subgraph(plan: Plan) -> SubgraphReport:
         if isinstance(step, Run | Branch):
             members = tuple(bound.node.index for bound in step.unit.nodes)
             runner = step.unit.choices[0].runner
+            if isinstance(step.unit.delegate, Nobody):
+                for choice in step.unit.choices:
+                    nodes[choice.bound.node.index] = _unsupported(graph, choice)
+                continue
             for index in members:
                 nodes[index] = _node(graph, index, runner, len(partitions), dict(names[index].refusals))
             partitions.append((runner, members))
             totals.setdefault(runner, DelegateTotal()).add(DelegateTotal(len(members), 1))
+        elif isinstance(step, Settle):
+            unknown |= bool(spaces.keys() - {HOST.name})
         elif isinstance(step, Move):
             unknown |= step.nbytes is None
             nbytes = step.nbytes or 0
@@ -172,6 +185,14 @@ def _node(
     return NodeReport(index, node.name, runner, partition, refusals, note, node.inputs, node.outputs)
 
 
+def _unsupported(graph: Graph, choice: Choice) -> NodeReport:
+    node, refusals = choice.bound.node, choice.refusals
+    reason = nobody_s_reason(choice.bound, refusals)
+    return NodeReport(
+        node.index, node.name, None, None, dict(refusals), "unsupported", node.inputs, node.outputs, str(reason)
+    )
+
+
 def _totals_json(totals: Mapping[str, DelegateTotal]) -> dict[str, dict[str, int]]:
     return {
         name: {"nodes": t.nodes, "partitions": t.partitions, "bytes_in": t.bytes_in, "bytes_out": t.bytes_out}
@@ -192,6 +213,7 @@ def _subgraph_json(subgraph: SubgraphReport, titles: Mapping[str, str]) -> dict[
             "delegate": n.delegate,
             "refusals": dict(n.refusals),
             "note": n.note,
+            "reason": n.reason,
         }
         for n in subgraph.nodes
     ]
@@ -229,12 +251,16 @@ def _subgraph_lines(subgraph: SubgraphReport) -> list[str]:
     for note, why in (("folded", "known before the call"), ("unused", "nobody reads their outputs")):
         if subgraph.of(note):
             lines.append(f"    {note} {_count(subgraph.of(note), 'node')} ({why})")
+    for node in subgraph.nodes:
+        if node.note == "unsupported":
+            lines.append(f"    nobody runs {node.name}#{node.index}: {node.reason}")
     for position, (name, members) in enumerate(subgraph.partitions):
         kinds = Counter(subgraph.nodes[i].name for i in members)
         listed = ", ".join(f"{kind} x{n}" if n > 1 else kind for kind, n in kinds.most_common(6))
         more = f", {_count(len(kinds) - 6, 'more kind')}" if len(kinds) > 6 else ""
         lines.append(f"    partition {position} on {name}: {listed}{more}")
-    refused = Counter((name, sentence) for n in subgraph.nodes for name, sentence in n.refusals.items())
+    taken = [n for n in subgraph.nodes if n.note != "unsupported"]
+    refused = Counter((name, sentence) for n in taken for name, sentence in n.refusals.items())
     for (name, sentence), n in refused.most_common():
         lines.append(f"    {name} refused {n}: {sentence}")
     return lines

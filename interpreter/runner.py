@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .details import as_array, blank, owned, scalar, tensor_details
+from .details import as_array, blank, opaque, owned, scalar, tensor_details
 from .errors import GraphError, InputError, StateError
 from .graph import Signature, Tensor
 from .runtime.delegate import HOST, Space
@@ -55,15 +55,19 @@ class SignatureRunner:
         results = self._engine.call(plan, values, tuple(self.signature.outputs.values()), to_host=to_host)
         taken = [value.array for value in values]  # no two outputs share memory, and none is an input
         outputs: dict[str, Any] = {}
-        for name, (space, array) in zip(self.signature.outputs, results, strict=True):
+        for (name, index), (space, array) in zip(self.signature.outputs.items(), results, strict=True):
             if space is HOST:
-                array = owned(array, taken)
+                array = owned(opaque(array, self._graph.tensors[index].type), taken)
                 taken.append(array)
             outputs[name] = scalar(array) if space is HOST else array
+        indices = (*self._graph.inputs, *self.signature.outputs.values())
+        shapes = [value.array.shape for value in (*values, *results)]
+        self._engine.shapes[self._graph.index] = dict(zip(indices, shapes, strict=True))
         return outputs
 
     def get_input_details(self) -> dict[str, dict[str, Any]]:
-        """Details of each input by name; see `details.tensor_details`."""
+        """Details of each input by name, with the shapes of the interpreter's last call of this signature; see
+        `details.tensor_details`."""
         return self._details(self.signature.inputs)
 
     def get_output_details(self) -> dict[str, dict[str, Any]]:
@@ -102,7 +106,11 @@ class SignatureRunner:
         session, tensors = self._session, self._graph.tensors
         if session is not None:
             return {name: session.details(index) for name, index in names.items()}
-        return {name: tensor_details(tensors[index], index, tensors[index].shape) for name, index in names.items()}
+        shapes = self._engine.shapes.get(self._graph.index, {})
+        return {
+            name: tensor_details(tensors[index], index, shapes.get(index, tensors[index].shape))
+            for name, index in names.items()
+        }
 
     def _values(self, inputs: Mapping[str, Any]) -> list[Value]:
         """One value for each input of the subgraph, in its order."""

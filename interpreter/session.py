@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .details import as_array, blank, owned, scalar, tensor_details
+from .details import as_array, blank, opaque, owned, scalar, tensor_details
 from .errors import InputError, StateError
 from .graph import Graph, Tensor, TensorType
-from .ops.variables import Variable
 from .runtime.delegate import HOST
 from .runtime.engine import Engine
 from .runtime.plan import Plan, Value
@@ -28,14 +27,12 @@ class Session:
         self._shapes = {i: graph.tensors[i].shape for i in graph.inputs}
         self._plan: Plan | None = None
         self._buffers: dict[int, np.ndarray] = {}
+        self._bodies: dict[int, dict[int, np.ndarray]] | None = {} if keep_all else None
 
     def tensor(self, index: int) -> Tensor:
         """The declared tensor; InputError if there is none."""
         if not 0 <= index < len(self.graph.tensors):
-            raise InputError(
-                f"Invalid tensor index {index} exceeds max tensor index {len(self.graph.tensors) - 1}",
-                where=f"subgraphs[{self.graph.index}]",
-            )
+            raise _no_tensor(self.graph, index)
         return self.graph.tensors[index]
 
     def details(self, index: int) -> dict[str, Any]:
@@ -109,12 +106,25 @@ class Session:
         shapes = [b.shape for b in inputs]
         plan = self._plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
         wanted = list(plan.kept) if self._keep_all else list(self.graph.outputs)
-        values = self._engine.call(plan, [Value(HOST, b) for b in inputs], wanted)
+        values = self._engine.call(plan, [Value(HOST, b) for b in inputs], wanted, bodies=self._bodies)
         taken = list(inputs)
         for index, (_, array) in zip(wanted, values, strict=True):
             if index not in self._shapes:
-                self._buffers[index] = owned(array.read() if isinstance(array, Variable) else array, taken)
+                self._buffers[index] = owned(opaque(array, self.graph.tensors[index].type), taken)
                 taken.append(self._buffers[index])
+
+    def get_in_body(self, graph: Graph, index: int) -> Any:
+        """A copy of a tensor of another subgraph: a constant, or what the last `invoke` left in it if all are kept.
+        Raises InputError if there is no such value."""
+        if not 0 <= index < len(graph.tensors):
+            raise _no_tensor(graph, index)
+        tensor, values = graph.tensors[index], (self._bodies or {}).get(graph.index, {})
+        array = values.get(index, tensor.data)
+        if array is not None:
+            return scalar(opaque(array, tensor.type).copy())
+        hint = "" if self._keep_all else "Pass experimental_preserve_all_tensors=True to read tensors of subgraphs."
+        where = f"subgraphs[{graph.index}].tensors[{index}]"
+        raise InputError("Tensor data is null. No invoke() has run this subgraph yet.", where=where, hint=hint)
 
     def _written(self, index: int) -> np.ndarray:
         """The buffer of an input; one of strings holds whatever the caller wrote into it, and is checked here."""
@@ -152,6 +162,11 @@ class Session:
                     "access.",
                     where=f"tensors[{index}]",
                 )
+
+
+def _no_tensor(graph: Graph, index: int) -> InputError:
+    what = f"Invalid tensor index {index} exceeds max tensor index {len(graph.tensors) - 1}"
+    return InputError(what, where=f"subgraphs[{graph.index}]")
 
 
 def _check_strict(index: int, tensor: Tensor, present: Sequence[int], new: Sequence[int]) -> None:

@@ -38,15 +38,15 @@ class GraphBuilder:
         self._inputs.append(index)
         return index
 
-    def constant(self, value: Any, dtype: Any = None) -> int:
+    def constant(self, value: Any, dtype: Any = None, q: Quantization | None = None) -> int:
         """A constant."""
         array = np.asarray(value, dtype)
         kind = TensorType.of(array.dtype)
-        index = self.tensor(kind, array.shape)
+        index = self.tensor(kind, array.shape, q=q)
         self._tensors[index] = replace(self._tensors[index], data=array)
         return index
 
-    def variable(self, kind: TensorType, shape: Sequence[int]) -> int:
+    def variable(self, kind: TensorType, shape: Sequence[int | None]) -> int:
         """A variable tensor."""
         index = self.tensor(kind, shape)
         self._tensors[index] = replace(self._tensors[index], is_variable=True)

@@ -216,6 +216,12 @@ class FakeSpace:
         self.lanes += 1
         yield
 
+    def mark(self) -> None:
+        return None
+
+    def follow(self, mark: None) -> None:
+        return None
+
 
 class FakeDevice:
     """The array module and a space of its own."""

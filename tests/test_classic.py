@@ -11,7 +11,7 @@ import pytest
 
 import tflite_cupy as lite
 from tests.build import BOOL, F32, I32, STRING, GraphBuilder, model
-from tests.models import add_sub, one_signature, shared_output
+from tests.models import add_sub, counter, one_signature, shared_output
 
 DETAIL_KEYS = [
     "name",
@@ -252,6 +252,53 @@ def test_intermediate_tensors_are_kept_on_demand() -> None:
     dropping.invoke()
     with pytest.raises(ValueError, match="experimental_preserve_all_tensors"):
         dropping.get_tensor(1)
+
+
+def loop_model() -> bytes:
+    """i < n: i, x = i + 1, x * 2; tensor 3 of the body is i + 1."""
+    b = GraphBuilder("main")
+    n, x = b.input(I32, []), b.input(F32, [None])
+    outs = [b.tensor(I32), b.tensor(I32), b.tensor(F32, [None])]
+    b.op("WHILE", [b.constant(np.int32(0)), n, x], outs, cond_subgraph_index=1, body_subgraph_index=2)
+    c, d = GraphBuilder("cond"), GraphBuilder("body")
+    ci, cn, _ = c.input(I32), c.input(I32), c.input(F32, [None])
+    (less,) = c.op("LESS", [ci, cn], [c.tensor(BOOL)])
+    i, m, y = d.input(I32), d.input(I32), d.input(F32, [None])
+    (j,) = d.op("ADD", [i, d.constant(np.int32(1))], [d.tensor(I32)])
+    twice = d.add("ADD", [d.add("ABS", [y]), y])
+    return lite.write_model(model(b.graph([outs[2]]), c.graph([less]), d.graph([j, m, twice])))
+
+
+def test_tensors_of_bodies_are_those_of_their_last_run() -> None:
+    keeping = lite.Interpreter(model_content=loop_model(), experimental_preserve_all_tensors=True, device="cpu")
+    keeping.resize_tensor_input(1, [2])
+    keeping.allocate_tensors()
+    with pytest.raises(ValueError, match=r"^Tensor data is null\..*subgraphs\[2\]\.tensors\[0\]"):
+        keeping.get_tensor(0, 2)
+    keeping.set_tensor(0, np.int32(3))
+    keeping.set_tensor(1, np.float32([1, 2]))
+    keeping.invoke()
+    assert [keeping.get_tensor(i, 1) for i in (0, 1, 3)] == [3, 3, False]
+    assert [keeping.get_tensor(i, 2) for i in (0, 1, 3, 4)] == [2, 3, 1, 3]
+    assert [keeping.get_tensor(i, 2).tolist() for i in (2, 5, 6)] == [[4.0, 8.0], [4.0, 8.0], [8.0, 16.0]]
+    with pytest.raises(ValueError, match=r"^Invalid tensor index 7 exceeds max tensor index 6"):
+        keeping.get_tensor(7, 2)
+    dropping = ready(loop_model())
+    dropping.invoke()
+    assert dropping.get_tensor(3, 2) == 1
+    with pytest.raises(ValueError, match=r"^Tensor data is null\..*experimental_preserve_all_tensors"):
+        dropping.get_tensor(5, 2)
+
+
+def test_resources_are_no_values() -> None:
+    interpreter = lite.Interpreter(
+        model_content=lite.write_model(counter()), experimental_preserve_all_tensors=True, device="cpu"
+    )
+    interpreter.allocate_tensors()
+    interpreter.invoke()
+    assert interpreter.get_tensor(1).tolist() is None
+    assert interpreter.get_tensor(0, 1).tolist() is None
+    assert interpreter.get_tensor(3).tolist() == [10.0, 20.0]
 
 
 def test_constants_can_be_read_before_allocate() -> None:

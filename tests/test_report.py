@@ -94,11 +94,44 @@ def test_table() -> None:
 
 
 def test_require_fails_when_the_model_is_loaded() -> None:
-    with pytest.raises(lite.DelegationError, match=r"IF#0 runs on cpu, not on gpu"):
-        lite.Interpreter(model_content=branching(), device="cpu", delegates=[FakeGpuDelegate()], require="gpu")
-    lite.Interpreter(model_content=add_sub(), device="cpu", delegates=[FakeGpuDelegate()], require="gpu")
-    with pytest.raises(lite.DelegationError, match=r"ADD#0 runs on cpu, not on gpu \(there is no gpu\)"):
+    for content in (branching(), add_sub()):
+        lite.Interpreter(model_content=content, device="cpu", delegates=[FakeGpuDelegate()], require="gpu")
+    with pytest.raises(lite.DelegationError, match="3 nodes do not run where") as caught:
         lite.Interpreter(model_content=add_sub(), device="cpu", require="gpu")
+    for name, place in (("ADD#0", 0), ("SUB#0", 1), ("MUL#1", 1)):
+        assert f"\n  {name} runs on cpu, not on gpu (there is no gpu) [at subgraphs[{place}].operators[" in str(
+            caught.value
+        )
+
+
+def unsupported() -> bytes:
+    """main: exp(x), then FakeOne and IF of FakeTwo or NEG; nobody runs the fakes."""
+
+    def branch(name: str) -> GraphBuilder:
+        b = GraphBuilder(name)
+        b.add(name, [b.input(F32, [4])])
+        return b
+
+    b = GraphBuilder("main")
+    c, x = b.input(BOOL, [], "c"), b.input(F32, [4], "x")
+    y = b.add("FakeOne", [b.add("EXP", [x])])
+    (z,) = b.op("IF", [c, y], [b.tensor(F32, [4])], then_subgraph_index=1, else_subgraph_index=2)
+    graphs = (b.graph([b.add("UNKNOWN_OPERATOR_999", [z])]), branch("FakeTwo").graph([1]), branch("NEG").graph([1]))
+    return lite.write_model(model(*graphs, signatures={"s": (0, {"c": c, "x": x}, {"y": 5})}))
+
+
+def test_all_unsupported_nodes_are_listed() -> None:
+    report = interpreter(unsupported()).delegation_report()
+    lines = [line.strip() for line in str(report).splitlines() if "nobody runs" in line]
+    assert lines == [
+        "nobody runs FakeOne#1: Encountered unresolved custom op: FakeOne.",
+        "nobody runs UNKNOWN_OPERATOR_999#3: operator UNKNOWN_OPERATOR_999 is not supported.",
+        "nobody runs FakeTwo#0: Encountered unresolved custom op: FakeTwo.",
+    ]
+    assert report.to_json()["unsupported"] == 3
+    assert report.totals()["cpu"].nodes == 3
+    with pytest.raises(lite.UnsupportedError, match="FakeOne"):
+        interpreter(unsupported()).allocate_tensors()
 
 
 def test_declared_shapes_need_not_fit() -> None:

@@ -186,6 +186,17 @@ def test_details() -> None:
     assert runner(add_sub(), "sub").get_output_details()["prod"]["name"] == "t3"
 
 
+def test_details_follow_the_last_call() -> None:
+    """Of any runner of the interpreter, as in the reference."""
+    interpreter = lite.Interpreter(model_content=add_sub(), device="cpu")
+    interpreter.get_signature_runner("add")(x=np.ones((3, 2), np.float32), y=np.ones(2, np.float32))
+    add = interpreter.get_signature_runner("add")
+    assert [d["shape"].tolist() for d in add.get_input_details().values()] == [[3, 2], [2]]
+    assert add.get_output_details()["sum"]["shape"].tolist() == [3, 2]
+    assert add.get_output_details()["sum"]["shape_signature"].tolist() == [-1]
+    assert interpreter.get_signature_runner("sub").get_input_details()["a"]["shape"].tolist() == [1]
+
+
 def test_calls_in_the_shape_of_the_c_api() -> None:
     add = runner(add_sub(), "add")
     add.resize_input_tensor("x", [3])

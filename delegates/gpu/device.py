@@ -121,6 +121,12 @@ class CupySpace:
                 with self._lock:
                     self._idle.append(stream)
 
+    def mark(self) -> Any:
+        return self.xp.cuda.get_current_stream().record()
+
+    def follow(self, mark: Any) -> None:
+        self.xp.cuda.get_current_stream().wait_event(mark)
+
     def _borrow(self) -> Any:
         with self._lock:
             if self._idle:

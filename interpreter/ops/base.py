@@ -20,10 +20,11 @@ constant values).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transform, get_type_hints
 
 import numpy as np
@@ -38,6 +39,7 @@ TypeSet: TypeAlias = frozenset[TensorType]
 FLOAT = frozenset({TensorType.FLOAT32})
 HALF = frozenset({TensorType.FLOAT16, TensorType.BFLOAT16})
 DOUBLE = frozenset({TensorType.FLOAT64})
+FLOAT8 = frozenset({TensorType.FLOAT8_E4M3FN, TensorType.FLOAT8_E5M2})
 INT8 = frozenset({TensorType.INT8})
 UINT8 = frozenset({TensorType.UINT8})
 INT16 = frozenset({TensorType.INT16})
@@ -83,6 +85,7 @@ class Op:
     versions: ClassVar[int] = 1
     types: ClassVar[tuple[TypeSet, ...]] = ()  # per operand; the last one stands for all further operands
     quantized: ClassVar[tuple[TypeSet, ...]] = ()  # the same for `run_quantized`; empty: there is none
+    sparse: ClassVar[frozenset[int]] = frozenset()  # positions of operands that may be sparse constants
     effects: ClassVar[bool] = False  # reads or writes state, or is random: never folded, dropped or reordered
     pure: ClassVar[bool] = True  # the result depends on the inputs alone
     host_only: ClassVar[bool] = False  # works on Python objects or needs values on the host
@@ -91,6 +94,21 @@ class Op:
     outs: tuple[TensorSpec, ...] = ()
     intermediates: tuple[TensorSpec, ...] = ()
     version: int = 1
+
+    @classmethod
+    def read_options(cls, node: Node, where: str) -> Mapping[str, Any]:
+        """Attributes from a custom operator's options: a FlexBuffer map by default, {"options": ...} for other values.
+
+        Raises GraphError, at `where`, for malformed ones.
+        """
+        if not node.custom_options:
+            return {}
+        decoded = read_flexbuffer(node.custom_options, where)
+        return decoded if isinstance(decoded, dict) else {"options": decoded}
+
+    def link(self, graphs: Sequence[Graph]) -> Op:
+        """This op with what it needs of the model's subgraphs, or an op that stands for it. Raises GraphError."""
+        return self
 
     def infer(self, *inputs: Any) -> Specs:
         """Output specs (type and shape; shape None where it depends on values) from input specs of known shape."""
@@ -136,6 +154,8 @@ class StatefulOp(Op):
     pure: ClassVar[bool] = False
     host_only: ClassVar[bool] = True
 
+    place: tuple[int, int] = (0, 0)  # (graph, node) in the model: names what this node remembers between calls
+
     def run_with(self, state: Any, *inputs: Any) -> Any:
         """The result, or a tuple of results; `state` is the interpreter's (`runtime.state.State`)."""
         raise NotImplementedError(type(self).__name__)
@@ -147,11 +167,20 @@ class Subgraphs(Protocol):
     def invoke(self, graph: int, values: Sequence[Any]) -> list[Any]:
         """Run a subgraph; values stay wherever they are (host or device)."""
 
+    def settle(self, graphs: Sequence[int], values: Sequence[Any]) -> list[Any]:
+        """The values where these subgraphs, which all take them as inputs, work on them: for values of many runs."""
+
     def truth(self, value: Any) -> bool:
         """A boolean tensor of one element, fetched to the host."""
 
     def once(self, graph: int) -> None:
         """Run a subgraph unless this interpreter has run it before."""
+
+    def fetch(self, values: Sequence[Any]) -> list[np.ndarray]:
+        """The values as arrays on the host, with one wait."""
+
+    def value(self, array: np.ndarray) -> Any:
+        """A host array as a value."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -161,6 +190,7 @@ class ControlOp(Op):
     effects: ClassVar[bool] = True
     pure: ClassVar[bool] = False
     host_only: ClassVar[bool] = True
+    computes: ClassVar[bool] = False  # does arithmetic of its own, on the host, beside choosing what runs
 
     @property
     def subgraphs(self) -> tuple[int, ...]:
@@ -204,6 +234,10 @@ def op(
     return register
 
 
+_NAMES_ALONE = frozenset({"CONCAT_EMBEDDINGS", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"})
+"""Builtin operators that nothing says the meaning of: LiteRT registers no kernel for them."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class UnknownOp(Op):
     """Stands for an operator that this version has no class for; every delegate refuses it."""
@@ -217,32 +251,38 @@ class UnknownOp(Op):
     def refuses(self, *inputs: Any) -> str | None:
         if self.custom:
             return f"Encountered unresolved custom op: {self.operator}."
+        if self.operator in _NAMES_ALONE:
+            return f"operator {self.operator} is not supported: the schema names it, no runtime has a kernel for it."
         return f"operator {self.operator} is not supported."
 
 
-def bind(node: Node, graph: Graph) -> Op:
-    """The op of a node, with its attributes checked and its operands' declared specs attached."""
+def bind(node: Node, graph: Graph, custom_ops: Mapping[str, type[Op]] = MappingProxyType({}),
+         graphs: Sequence[Graph] = ()) -> Op:  # fmt: skip
+    """The op of a node, with its attributes checked and its operands' declared specs attached.
+
+    `custom_ops` are classes by custom code that come before those of `OPS`. With the model's `graphs` the op is linked.
+    """
     ins = tuple(None if i == ABSENT else declared_spec(graph, i) for i in node.inputs)
     outs = tuple(declared_spec(graph, i) for i in node.outputs)
     intermediates = tuple(declared_spec(graph, i) for i in node.intermediates if i != ABSENT)
     name = "Flex" if node.custom and node.name.startswith("Flex") else node.name
-    cls = OPS.get(name)
+    cls = (custom_ops.get(node.name) if node.custom else None) or OPS.get(name)
     if cls is None:
         return UnknownOp(operator=node.name, custom=node.custom, ins=ins, outs=outs, version=node.version)
     values = dict(node.attributes)
-    if name == "Flex":
-        values = {"options": node.custom_options, "code": node.name}
-    elif node.custom and node.custom_options:
-        decoded = read_flexbuffer(node.custom_options, graph.where(node))
-        values = decoded if isinstance(decoded, dict) else {"options": decoded}
+    if node.custom:
+        values = dict(cls.read_options(node, graph.where(node)))
     hints = _attribute_types(cls)
     try:
         attributes = {key: _convert(hints[key], value) for key, value in values.items() if key in hints}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise GraphError(f"{node.name}: attribute out of range: {error}", where=graph.where(node)) from error
+    if issubclass(cls, StatefulOp):
+        attributes["place"] = (graph.index, node.index)
     try:
-        return cls(ins=ins, outs=outs, intermediates=intermediates, version=node.version, **attributes)
-    except ModelError as error:  # attributes that contradict each other
+        op = cls(ins=ins, outs=outs, intermediates=intermediates, version=node.version, **attributes)
+        return op.link(graphs) if graphs else op
+    except ModelError as error:  # attributes that contradict each other or the model
         raise type(error)(error.what, where=graph.where(node)) from error
 
 
@@ -270,8 +310,11 @@ def _attribute_types(cls: type[Op]) -> dict[str, Any]:
     return _HINTS[cls]
 
 
+_BOUND = ("ins", "outs", "intermediates", "version", "place", "function")
+
+
 def _attribute_names(cls: type[Op]) -> list[str]:
-    return [f.name for f in fields(cls) if f.name not in ("ins", "outs", "intermediates", "version")]
+    return [f.name for f in fields(cls) if f.name not in _BOUND]
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +363,8 @@ def refusal(op: Op, inputs: Sequence[TensorSpec | None]) -> str | None:
         if spec.type not in accepted:
             names = ", ".join(t.name.lower() for t in sorted(accepted))
             return f"operator {op.name} is not supported with {spec.type.name.lower()} `{label}`; it takes {names}."
+        if spec.sparsity is not None and position not in op.sparse:
+            return f"operator {op.name} is not supported with sparse {label}; it needs a DENSIFY before it."
     return op.refuses(*inputs)
 
 

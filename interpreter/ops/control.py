@@ -50,7 +50,7 @@ class While(ControlOp):
         return (self.cond_subgraph_index, self.body_subgraph_index)
 
     def execute(self, call: Subgraphs, *values: Any) -> list[Any]:
-        state = list(values)
+        state = call.settle(self.subgraphs, values)
         while call.truth(call.invoke(self.cond_subgraph_index, state)[0]):
             state = call.invoke(self.body_subgraph_index, state)
         return state
@@ -62,6 +62,23 @@ class While(ControlOp):
             if [s.shape for s in after] == [s.shape for s in state]:
                 return after
             state = after
+
+
+@op("CALL", ANY)
+class Call(ControlOp):
+    """Run a subgraph."""
+
+    subgraph: int = 0
+
+    @property
+    def subgraphs(self) -> tuple[int, ...]:
+        return (self.subgraph,)
+
+    def execute(self, call: Subgraphs, *values: Any) -> list[Any]:
+        return call.invoke(self.subgraph, values)
+
+    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+        return infer_graph(self.subgraph, inputs)
 
 
 @op("CALL_ONCE")

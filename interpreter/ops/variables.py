@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,30 +16,92 @@ from .base import ANY, INT32, INT64, RESOURCE, STRING, StatefulOp, op
 _Kind = TypeVar("_Kind")
 
 
-class Variable:
-    """A mutable tensor. Reads and assignments are atomic; the arrays it hands out never change."""
+class Memory(Protocol):
+    """Where arrays live (`runtime.delegate.Space`)."""
 
-    __slots__ = ("_lock", "_value", "name")
+    @property
+    def name(self) -> str: ...
+
+    def put(self, host: np.ndarray) -> Array: ...
+
+    def get(self, arrays: Sequence[Array]) -> list[np.ndarray]: ...
+
+    def mark(self) -> Any: ...
+
+    def follow(self, mark: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Copy:
+    """A variable's value in one memory, None for the host's; complete once its maker's work has passed `mark`."""
+
+    memory: Memory | None
+    array: Array
+    mark: Any = None
+
+
+_HOST = "host"
+
+
+class Variable:
+    """A mutable tensor. Reads and assignments are atomic; the arrays it hands out never change.
+
+    The value lives in the memory that it was assigned in, and is copied to another one when it is first read there.
+    """
+
+    __slots__ = ("_copies", "_lock", "name")
 
     def __init__(self, name: str, value: np.ndarray | None = None) -> None:
         self.name = name
         self._lock = threading.Lock()
-        self._value = value
+        self._copies = {} if value is None else {_HOST: _Copy(None, value)}
 
-    def read(self) -> np.ndarray:
-        """The current value, read-only. Raises KernelError if none was assigned yet."""
+    def read(self, memory: Memory | None = None) -> Array:
+        """The current value in `memory`, by default the host's, read-only. Raises KernelError if there is none yet."""
+        name = _HOST if memory is None else memory.name
         with self._lock:
-            value = self._value
-        if value is None:
-            raise KernelError(f"variable {self.name!r} is read before it is assigned.")
+            if not self._copies:
+                raise KernelError(f"variable {self.name!r} is read before it is assigned.")
+            if name not in self._copies:
+                self._copies[name] = _copied(next(iter(self._copies.values())), None if name == _HOST else memory)
+            copy = self._copies[name]
+        if memory is not None and copy.memory is not None:
+            memory.follow(copy.mark)
+        return copy.array
+
+    def assign(self, value: Array, memory: Memory | None = None) -> None:
+        """Replace the value by a copy of `value`, an array in `memory`."""
+        if memory is None or memory.name == _HOST:
+            copies = {_HOST: _Copy(None, _frozen(np.array(value, copy=True)))}
+        else:
+            array = value.copy()
+            copies = {memory.name: _Copy(memory, array, memory.mark())}
+        with self._lock:
+            self._copies = copies
+
+    def advance(self, step: np.ndarray) -> np.ndarray:
+        """Add `step` to the value, and give the value before; no other call comes in between."""
+        with self._lock:
+            value: np.ndarray = self._copies[_HOST].array
+            self._copies = {_HOST: _Copy(None, _frozen(value + step))}
         return value
 
-    def assign(self, value: Array) -> None:
-        """Replace the value by a copy of `value`."""
-        copy = np.array(value, copy=True)
-        copy.setflags(write=False)
-        with self._lock:
-            self._value = copy
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.setflags(write=False)
+    return array
+
+
+def _copied(copy: _Copy, memory: Memory | None) -> _Copy:
+    """The value in another memory, by way of the host's."""
+    host = copy.array
+    if copy.memory is not None:
+        copy.memory.follow(copy.mark)
+        (host,) = copy.memory.get([copy.array])
+    if memory is None:
+        return _Copy(None, _frozen(host))
+    array = memory.put(host)
+    return _Copy(memory, array, memory.mark())
 
 
 class Table:
@@ -76,6 +140,15 @@ class Resources(Protocol):
     def table(self, table_id: int) -> Table: ...
 
 
+class Storage(Protocol):
+    """How nodes reach the values of variables: on the host (`runtime.state.State`), or where they run
+    (`runtime.lane.DeviceState`)."""
+
+    def read(self, variable: Variable) -> Array: ...
+
+    def assign(self, variable: Variable, value: Array) -> None: ...
+
+
 def boxed(resource: Any) -> np.ndarray:
     """A resource as the scalar tensor that stands for it in a slot."""
     array = np.empty((), dtype=object)
@@ -95,6 +168,8 @@ def _unboxed(tensor: np.ndarray, kind: type[_Kind]) -> _Kind:
 class VarHandle(StatefulOp):
     """The variable with this name; all handles of one interpreter with equal names are one variable."""
 
+    effects: ClassVar[bool] = False
+
     container: str = ""
     shared_name: str = ""
 
@@ -109,22 +184,26 @@ class VarHandle(StatefulOp):
 class ReadVariable(StatefulOp):
     """The value of a variable. Fails if it was never assigned."""
 
+    host_only: ClassVar[bool] = False
+
     def infer(self, resource: TensorSpec) -> TensorSpec:
         return TensorSpec(self.outs[0].type, None)
 
-    def run_with(self, state: Resources, resource: np.ndarray) -> np.ndarray:
-        return _unboxed(resource, Variable).read()
+    def run_with(self, state: Storage, resource: np.ndarray) -> Array:
+        return state.read(_unboxed(resource, Variable))
 
 
 @op("ASSIGN_VARIABLE", RESOURCE, ANY)
 class AssignVariable(StatefulOp):
     """Set a variable."""
 
+    host_only: ClassVar[bool] = False
+
     def infer(self, resource: TensorSpec, value: TensorSpec) -> tuple[TensorSpec, ...]:
         return ()
 
-    def run_with(self, state: Resources, resource: np.ndarray, value: np.ndarray) -> tuple[()]:
-        _unboxed(resource, Variable).assign(value)
+    def run_with(self, state: Storage, resource: np.ndarray, value: Array) -> tuple[()]:
+        state.assign(_unboxed(resource, Variable), value)
         return ()
 
 

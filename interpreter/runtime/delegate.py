@@ -51,6 +51,12 @@ class Space(Protocol):
     def lane(self) -> AbstractContextManager[None]:
         """Entered around each call: what the call needs of this space alone, such as a stream."""
 
+    def mark(self) -> Any:
+        """The point that this call's work has reached; None where work is done when the functions return."""
+
+    def follow(self, mark: Any) -> None:
+        """Let this call's further work wait until that of another call has passed `mark`."""
+
 
 class HostSpace:
     """Host memory: NumPy arrays; strings, resources and variants as Python objects."""
@@ -71,6 +77,12 @@ class HostSpace:
 
     def lane(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def mark(self) -> None:
+        return None
+
+    def follow(self, mark: None) -> None:
+        return None
 
 
 HOST = HostSpace()

@@ -4,55 +4,60 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Any
 
-from ..errors import GraphError, KernelError, LimitError, TfliteError
+import numpy as np
+
+from ..errors import DelegationError, GraphError, KernelError, LimitError, PolicyError, TfliteError, UnsupportedError
 from ..graph import Graph, Model, TensorSpec
-from ..ops.base import ControlOp, UnknownOp
+from ..ops.base import ControlOp, Op, UnknownOp
 from ..ops.flex import Flex
+from .cache import PlanCache, Shape
 from .delegate import HOST, BoundNode, Delegate, Space
 from .lane import Lane, Observer
-from .partition import choose, join_islands, units
-from .plan import Plan, PlanBuilder, Run, Value, fetch
-from .simplify import MAX_DEPTH, Resolver
+from .layout import PlanBuilder
+from .partition import Nobody, choose, delegation_error, join_islands, stray_nodes, units
+from .plan import Plan, Run, Value, brought, fetch, unshared, value_at
+from .simplify import MAX_DEPTH, Resolved, Resolver
 from .state import State
 
 log = logging.getLogger("tflite_cupy")
-
-MAX_PLANS = 64
-"""Plans that one interpreter keeps; the oldest goes first."""
-
-
-_Shape: TypeAlias = tuple[int, ...] | None
-_Key: TypeAlias = tuple[int, tuple[_Shape, ...], tuple[str, ...], bool]
-"""Subgraph, input shapes, names of the input spaces, whether every tensor is kept."""
 
 
 class Engine:
     """The model, its delegates, its state and its plans. Calls may overlap: see `Lane`."""
 
-    def __init__(self, model: Model, delegates: Sequence[Delegate], *, require: str | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        delegates: Sequence[Delegate],
+        *,
+        require: str | None = None,
+        custom_ops: Mapping[str, type[Op]] = MappingProxyType({}),
+    ) -> None:
         self.model = model
         self.delegates = tuple(delegates)
         self.state = State()
         self.observer: Observer | None = None
         self._require = require
-        self._resolver = Resolver(model)
-        self._plans: OrderedDict[_Key, Plan] = OrderedDict()
+        self._resolver = Resolver(model, custom_ops)
+        self._caches = tuple(PlanCache() for _ in model.graphs)
         self._lock = threading.RLock()
         spaces = {d.space.name: d.space for d in self.delegates if d.space.name != HOST.name}
         self.device_spaces: tuple[Space, ...] = tuple(spaces.values())
         """Spaces other than host memory, whose arrays a caller may pass in uncopied."""
+        self.shapes: dict[int, dict[int, tuple[int, ...]]] = {}
+        """Per subgraph that a signature runner called, the shapes of its inputs and outputs in the last call."""
         self._logged: set[int] = set()
         self._checked: set[int] = set()
 
     def plan(
         self,
         graph: Graph,
-        shapes: Sequence[_Shape],
+        shapes: Sequence[Shape],
         spaces: Sequence[Space] | None = None,
         *,
         keep_all: bool = False,
@@ -64,38 +69,63 @@ class Engine:
         DelegationError) for a node that no delegate (not the required one) runs, KernelError for impossible shapes.
         """
         where = tuple(spaces) if spaces is not None else (HOST,) * len(graph.inputs)
-        key = (graph.index, tuple(shapes), tuple([space.name for space in where]), keep_all)
-        plan = self._plans.get(key)
+        key = (tuple(shapes), tuple([space.name for space in where]), keep_all)
+        cache = self._caches[graph.index]
+        plan = cache.find(key)
         if plan is None:
             with self._lock:
-                plan = self._plans.get(key)
+                plan = cache.find(key)
                 if plan is None:
-                    plan = self._plans[key] = self._make(graph, key[1], where, keep_all)
-                    if len(self._plans) > MAX_PLANS:
-                        self._plans.popitem(last=False)
+                    plan = self._make(graph, key[0], where, keep_all)
+                    cache.add(key, plan)
         return plan
 
     def latest_plan(self, graph: Graph) -> Plan:
         """The plan of a subgraph that was made last. If there is none: for the declared shapes, or for unknown ones
         where the nodes can't take those (an unknown dimension is declared as 1)."""
-        with self._lock:
-            made = [plan for key, plan in self._plans.items() if key[0] == graph.index]
-        if made:
-            return made[-1]
+        newest = self._caches[graph.index].newest
+        if newest is not None:
+            return newest
         try:
             return self.plan(graph, [graph.tensors[i].shape for i in graph.inputs])
         except KernelError:
             return self.plan(graph, [None] * len(graph.inputs))
 
-    def _make(self, graph: Graph, shapes: Sequence[_Shape], spaces: Sequence[Space], keep_all: bool) -> Plan:
-        tensors = [graph.tensors[i] for i in graph.inputs]
-        specs = [TensorSpec(t.type, shape, t.quantization) for t, shape in zip(tensors, shapes, strict=True)]
-        resolved = self._resolver.resolve(graph, specs, keep_all=keep_all)
+    def survey(self, graph: Graph) -> Plan:
+        """The latest plan; where no delegate takes some nodes, one to be reported, in which `Nobody` has them."""
+        try:
+            return self.latest_plan(graph)
+        except (PolicyError, UnsupportedError):
+            resolved = self._declared(graph)
+        choices = join_islands(choose(graph, resolved.live, [*self.delegates, Nobody()], None), self.delegates)
+        spaces = [HOST] * len(graph.inputs)
+        builder = PlanBuilder(graph, resolved, choices, spaces, devices=bool(self.device_spaces))
+        return builder.build(units(choices), keep_all=False)
+
+    def check(self) -> None:
+        """Raise DelegationError that names all nodes of all subgraphs that the required delegate would not run."""
+        strays: list[DelegationError] = []
+        for graph in self.model.graphs:
+            choices = choose(graph, self._declared(graph).live, self.delegates, None)
+            strays += stray_nodes(graph, choices, self._require)
+        if strays:
+            raise delegation_error(strays)
+
+    def _declared(self, graph: Graph) -> Resolved:
+        """The subgraph for its declared input shapes, or for unknown ones where the nodes can't take those."""
+        try:
+            return self._resolver.resolve(graph, _input_specs(graph, [graph.tensors[i].shape for i in graph.inputs]))
+        except KernelError:
+            return self._resolver.resolve(graph, _input_specs(graph, [None] * len(graph.inputs)))
+
+    def _make(self, graph: Graph, shapes: Sequence[Shape], spaces: Sequence[Space], keep_all: bool) -> Plan:
+        resolved = self._resolver.resolve(graph, _input_specs(graph, shapes), keep_all=keep_all)
         choices = choose(graph, resolved.live, self.delegates, self._require)
         self._check_bodies(graph)
         if self._require is None:
             choices = join_islands(choices, self.delegates)
-        plan = PlanBuilder(graph, resolved, choices, spaces).build(units(choices), keep_all)
+        builder = PlanBuilder(graph, resolved, choices, spaces, devices=bool(self.device_spaces))
+        plan = builder.build(units(choices), keep_all)
         self._log(plan)
         return plan
 
@@ -130,33 +160,63 @@ class Engine:
                 *(delegate.title, nodes, len(graph.nodes), len(runs), graph.name or graph.index),
             )
 
-    def call(self, plan: Plan, values: Sequence[Value], tensors: Sequence[int], *, to_host: bool = True) -> list[Value]:
+    def call(
+        self,
+        plan: Plan,
+        values: Sequence[Value],
+        tensors: Sequence[int],
+        *,
+        to_host: bool = True,
+        bodies: dict[int, dict[int, np.ndarray]] | None = None,
+    ) -> list[Value]:
         """Run a plan as a call of its own: the values of `tensors` (outputs, or any that the plan keeps).
 
-        They are brought to the host with one wait, or left where they were made.
+        They are brought to the host with one wait, or left where they were made. `bodies` is filled with the tensors
+        of the last run of each subgraph that control flow called: {subgraph: {tensor: array}}.
         """
         with ExitStack() as stack:
             for space in self.device_spaces:
                 stack.enter_context(space.lane())
-            lane = Lane(self.state, self.observer)
+            stack.enter_context(np.errstate(all="ignore"))
+            lane = Lane(self.state, self.observer, bodies=None if bodies is None else {})
             slots = plan.run(values, lane, self)
-            results = [Value(space, slots[slot]) for slot, space in map(plan.kept.__getitem__, tensors)]
-            return [Value(HOST, array) for array in fetch(results)] if to_host else results
+            results = [value_at(slots, plan.kept[tensor]) for tensor in tensors]
+            if bodies is not None and lane.bodies is not None:
+                bodies.update((graph, _fetched(body, kept)) for graph, (body, kept) in lane.bodies.items())
+            if to_host:
+                return [Value(HOST, array) for array in fetch(results)]
+            return unshared(results, [*(value.array for value in values), *lane.borrowed])
 
     def invoke(self, graph: int, values: Sequence[Value], lane: Lane) -> list[Value]:
         """Run a subgraph as part of the call that `lane` belongs to."""
-        target = self._graph(graph)
-        if lane.depth >= MAX_DEPTH:
-            raise LimitError(f"subgraphs call each other more than {MAX_DEPTH} deep", where=f"subgraphs[{graph}]")
-        if len(values) != len(target.inputs):
-            raise GraphError(f"subgraph {graph} takes {len(target.inputs)} values, got {len(values)}")
-        plan = self.plan(target, [v.array.shape for v in values], [v.space for v in values])
+        plan = self._body_plan(graph, values, lane)
         lane.depth += 1
         try:
             slots = plan.run(values, lane, self)
         finally:
             lane.depth -= 1
-        return [Value(space, slots[slot]) for slot, space in plan.outputs]
+        if lane.bodies is not None:
+            lane.bodies[graph] = plan, slots
+        return [value_at(slots, place) for place in plan.outputs]
+
+    def settle(self, graphs: Sequence[int], values: Sequence[Value], lane: Lane) -> list[Value]:
+        """The values, those on the device that one of these subgraphs would copy there whenever it is called."""
+        settled = list(values)
+        for graph in graphs if self.device_spaces else ():
+            plan = self._body_plan(graph, settled, lane)
+            for index, space in enumerate(plan.wanted):
+                if space is not None:
+                    settled[index] = Value(space, brought([settled[index]], space)[0])
+        return settled
+
+    def _body_plan(self, graph: int, values: Sequence[Value], lane: Lane) -> Plan:
+        target = self._graph(graph)
+        if lane.depth >= MAX_DEPTH:
+            raise LimitError(f"subgraphs call each other more than {MAX_DEPTH} deep", where=f"subgraphs[{graph}]")
+        if len(values) != len(target.inputs):
+            raise GraphError(f"subgraph {graph} takes {len(target.inputs)} values, got {len(values)}")
+        shapes = self._caches[graph].body_shapes(tuple([v.array.shape for v in values]))
+        return self.plan(target, shapes, [v.space for v in values], keep_all=lane.bodies is not None)
 
     def once(self, graph: int, lane: Lane) -> None:
         """Run an initialiser subgraph unless this interpreter has run it."""
@@ -166,3 +226,13 @@ class Engine:
         if not 0 <= index < len(self.model.graphs):
             raise GraphError(f"there is no subgraph {index}; the model has {len(self.model.graphs)}")
         return self.model.graphs[index]
+
+
+def _fetched(plan: Plan, slots: Sequence[Any]) -> dict[int, np.ndarray]:
+    """All tensors of a run, on the host."""
+    return dict(zip(plan.kept, fetch([value_at(slots, place) for place in plan.kept.values()]), strict=True))
+
+
+def _input_specs(graph: Graph, shapes: Sequence[Shape]) -> list[TensorSpec]:
+    tensors = [graph.tensors[i] for i in graph.inputs]
+    return [TensorSpec(t.type, shape, t.quantization) for t, shape in zip(tensors, shapes, strict=True)]

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from ..graph import Array
+from ..ops.variables import Variable
 from .state import State
+
+if TYPE_CHECKING:
+    from .delegate import Space
+    from .plan import Plan
 
 Observer = Callable[[int, int, str], None]
 """Called as observer(graph index, node index, delegate name) after each node."""
@@ -21,3 +28,23 @@ class Lane:
     state: State
     observer: Observer | None = None
     depth: int = 0  # subgraphs entered from subgraphs
+    borrowed: list[Array] = field(default_factory=list)  # values of variables on a device, held until the call ends
+    bodies: dict[int, tuple[Plan, list[Any]]] | None = None  # last run of each subgraph, for calls that keep all
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """Variables as nodes that run in `space` see them: values are read from there and stay there."""
+
+    lane: Lane
+    space: Space
+
+    def read(self, variable: Variable) -> Array:
+        """The value in this space. Another call may replace it, so this call holds on to it."""
+        array = variable.read(self.space)
+        self.lane.borrowed.append(array)
+        return array
+
+    def assign(self, variable: Variable, value: Array) -> None:
+        """Replace the value by a copy of an array of this space."""
+        variable.assign(value, self.space)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from ..errors import DelegationError, PolicyError, TfliteError, UnsupportedError
-from ..graph import ABSENT, Graph
-from ..ops.base import ControlOp, refusal
-from .delegate import HOST, BoundNode, Delegate, Partition, Refusal
+from ..graph import ABSENT, Array, Graph
+from ..ops.base import ControlOp, StatefulOp, UnknownOp, refusal
+from ..ops.variables import Hashtable, VarHandle
+from .delegate import HOST, BoundNode, Delegate, Executable, Partition, Refusal
+from .lane import Lane
 
 SMALL_ISLAND = 3
 """A partition of at most this many nodes without weights, between host partitions, may join its neighbours."""
@@ -52,19 +54,58 @@ def choose(
     graph: Graph, nodes: Iterable[BoundNode], delegates: Sequence[Delegate], require: str | None
 ) -> list[Choice]:
     """The first delegate that takes each node. Raises the refusal's kind of error for a node that none takes, and
-    DelegationError for one that is not on the delegate named by `require`."""
-    choices = []
-    for bound in nodes:
-        choice = _first(graph, bound, delegates)
-        if require is not None and choice.runner != require:
-            reasons = "; ".join(f"{name}: {sentence}" for name, sentence in choice.refusals)
-            raise DelegationError(
-                f"{bound.node} runs on {choice.runner}, not on {require} ({reasons or f'there is no {require}'})",
-                where=graph.where(bound.node),
-                hint="Drop require= to let other delegates run it.",
-            )
-        choices.append(choice)
+    DelegationError for those that are not on the delegate named by `require`, apart from bookkeeping."""
+    choices = [_first(graph, bound, delegates) for bound in nodes]
+    if strays := stray_nodes(graph, choices, require):
+        raise delegation_error(strays)
     return choices
+
+
+def stray_nodes(graph: Graph, choices: Sequence[Choice], require: str | None) -> list[DelegationError]:
+    """An error for each node that computes something elsewhere than on the required delegate."""
+    strays = [c for c in choices if require not in (None, c.runner) and not is_bookkeeping(c.bound)]
+    return [_stray(graph, choice, str(require)) for choice in strays]
+
+
+def is_bookkeeping(bound: BoundNode) -> bool:
+    """Whether a node computes nothing itself: control flow, whose bodies count instead, and handles of resources."""
+    op = bound.op
+    return not op.computes if isinstance(op, ControlOp) else isinstance(op, VarHandle | Hashtable)
+
+
+def delegation_error(strays: Sequence[DelegationError]) -> DelegationError:
+    """One error that names all of the nodes."""
+    if len(strays) == 1:
+        return strays[0]
+    lines = [
+        f"{len(strays)} nodes do not run where `require` wants them:",
+        *(f"{s.what} [at {s.where}]" for s in strays),
+    ]
+    return DelegationError("\n  ".join(lines) + "\n", hint=strays[0].hint)
+
+
+def _stray(graph: Graph, choice: Choice, require: str) -> DelegationError:
+    reasons = "; ".join(f"{name}: {sentence}" for name, sentence in choice.refusals)
+    return DelegationError(
+        f"{choice.bound.node} runs on {choice.runner}, not on {require} ({reasons or f'there is no {require}'})",
+        where=graph.where(choice.bound.node),
+        hint="Drop require= to let other delegates run it.",
+    )
+
+
+class Nobody:
+    """Stands, in plans that are made to be reported and not to be run, for the delegate that a node lacks."""
+
+    name, title, space = "nobody", "nobody", HOST
+
+    def refuses(self, bound: BoundNode) -> None:
+        return None
+
+    def compile(self, partition: Partition) -> Executable:
+        def run(lane: Lane, inputs: Sequence[Array]) -> Sequence[Array]:
+            raise UnsupportedError(f"no delegate runs {partition.nodes[0].node}")
+
+        return run
 
 
 def _first(graph: Graph, bound: BoundNode, delegates: Sequence[Delegate]) -> Choice:
@@ -76,11 +117,18 @@ def _first(graph: Graph, bound: BoundNode, delegates: Sequence[Delegate]) -> Cho
         if sentence is None:
             return Choice(bound, delegate, tuple(refusals))
         refusals.append((delegate.name, sentence))
+    sentence = nobody_s_reason(bound, refusals)
+    hint = _HINTS.get(sentence.error, "")
+    if isinstance(bound.op, UnknownOp) and bound.op.custom:
+        hint = f"A Python function can be its meaning: @tflite_cupy.custom_op({bound.node.name!r}). {hint}"
+    raise sentence.error(f"{sentence} (node {bound.node})", where=graph.where(bound.node), hint=hint)
+
+
+def nobody_s_reason(bound: BoundNode, refusals: Sequence[tuple[str, str]]) -> Refusal:
+    """The sentence that says best why no delegate takes a node, given what each of them said."""
     asked = [s for _, s in refusals if isinstance(s, Refusal)]
     said = "; ".join(f"{name}: {sentence}" for name, sentence in refusals) or "there is no delegate."
-    sentence = asked[-1] if asked else Refusal(refusal(bound.op, bound.ins) or said)
-    where, hint = graph.where(bound.node), _HINTS.get(sentence.error, "")
-    raise sentence.error(f"{sentence} (node {bound.node})", where=where, hint=hint)
+    return asked[-1] if asked else Refusal(refusal(bound.op, bound.ins) or said)
 
 
 def units(choices: Sequence[Choice]) -> list[Unit]:
@@ -151,6 +199,9 @@ def _on_host(delegate: Delegate | None) -> bool:
 
 
 def _has_weights(bound: BoundNode) -> bool:
+    """Whether a node reads what is on the device already: large constants, and variables."""
+    if isinstance(bound.op, StatefulOp):
+        return True
     return any(s is not None and s.value is not None and s.value.nbytes > _WEIGHT_BYTES for s in bound.ins)
 
 

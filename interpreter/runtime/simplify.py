@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,8 +34,9 @@ class Resolved:
 class Resolver:
     """Resolves the subgraphs of one model. Thread-safe."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, custom_ops: Mapping[str, type[Op]]) -> None:
         self.model = model
+        self._custom_ops = custom_ops
         self._ops: dict[int, tuple[Op, ...]] = {}
         self._constants: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}  # folds that no input shape changes
         self._retyped: set[int] = set()
@@ -45,7 +46,9 @@ class Resolver:
         """The ops of a graph's nodes, bound once."""
         with self._lock:
             if graph.index not in self._ops:
-                self._ops[graph.index] = tuple(bind(node, graph) for node in graph.nodes)
+                self._ops[graph.index] = tuple(
+                    bind(node, graph, self._custom_ops, self.model.graphs) for node in graph.nodes
+                )
             return self._ops[graph.index]
 
     def resolve(self, graph: Graph, inputs: Sequence[TensorSpec], *, keep_all: bool = False) -> Resolved:
@@ -101,7 +104,10 @@ class Resolver:
         for index, spec in zip(graph.inputs, inputs, strict=True):
             specs[index] = replace(spec, name=graph.tensors[index].name, value=None)
         bound = []
+        open_states = _open_states(graph)
         for node, op in zip(graph.nodes, self.ops(graph), strict=True):
+            if not open_states.keys().isdisjoint(node.inputs):
+                _close_states(node, op, specs, open_states)
             ins = tuple(None if i == ABSENT else specs[i] for i in node.inputs)
             outs = self._node_outputs(graph, node, op, ins, fixed, depth)
             for index, spec in zip(node.outputs, outs, strict=True):
@@ -112,9 +118,9 @@ class Resolver:
     def _node_outputs(
         self, graph: Graph, node: Node, op: Op, ins: Sequence[TensorSpec | None], fixed: set[int], depth: int
     ) -> Sequence[TensorSpec]:
-        if refusal(op, ins):  # only a delegate of the caller's may run it; nothing is known of its results
-            return tuple(replace(s, shape=None, value=None) for s in op.outs)
         try:
+            if refusal(op, ins):  # only a delegate of the caller's may run it; nothing is known of its results
+                return tuple(replace(s, shape=None, value=None) for s in op.outs)
             if isinstance(op, ControlOp):
                 return self._control_outputs(op, ins, depth)
             outs = infer_outputs(op, ins)
@@ -122,7 +128,9 @@ class Resolver:
                 outs = self._fold(graph, node, op, ins, outs, fixed)
             return outs
         except BODY_ERRORS as error:
-            raise node_error(error, graph, node) from error
+            if (named := node_error(error, graph, node)) is error:
+                raise
+            raise named from error
 
     def _control_outputs(self, op: ControlOp, ins: Sequence[TensorSpec | None], depth: int) -> list[TensorSpec]:
         graphs = self.model.graphs
@@ -181,6 +189,30 @@ def _retyped(graph: Graph, ops: Sequence[Op]) -> Iterator[Op]:
         types.update((i, s.type) for i, s in zip(node.outputs, found, strict=False))
         outs = (replace(s, type=types.get(i, s.type)) for i, s in zip(node.outputs, op.outs, strict=True))
         yield replace(op, outs=tuple(outs))
+
+
+def _open_states(graph: Graph) -> dict[int, tuple[int | None, ...]]:
+    """Declared dimensions of the variable tensors that have unknown ones."""
+    tensors = ((i, t.dims) for i, t in enumerate(graph.tensors) if t.is_variable and i not in graph.inputs)
+    return {i: dims for i, dims in tensors if dims is not None and None in dims}
+
+
+def _close_states(node: Node, op: Op, specs: list[TensorSpec], open_states: dict[int, tuple[int | None, ...]]) -> None:
+    """Give the open states of a node the first size among its input's dimensions (the batch) that the op takes.
+
+    They keep their declared shape, in which unknown dimensions are 1, if it takes none.
+    """
+    states = {i: open_states.pop(i) for i in node.inputs if i in open_states}
+    first = next((specs[i].shape for i in node.inputs if i != ABSENT and i not in states), None)
+    for size in dict.fromkeys(first or ()):
+        closed = {i: replace(specs[i], shape=tuple(size if n is None else n for n in d)) for i, d in states.items()}
+        try:
+            op.infer(*(None if i == ABSENT else closed.get(i, specs[i]) for i in node.inputs))
+        except BODY_ERRORS:
+            continue
+        for index, spec in closed.items():
+            specs[index] = spec
+        return
 
 
 def _undetermined(graph: Graph, index: int) -> TensorSpec:

@@ -1,4 +1,4 @@
-"""What one interpreter remembers between calls: variables, tables, which initialisers have run."""
+"""What one interpreter remembers between calls: variables, tables, streams of nodes, which initialisers have run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..graph import TensorSpec
+from ..graph import TensorSpec, TensorType
 from ..ops.variables import Table, Variable
 
 
@@ -21,11 +21,21 @@ class State:
         self._variables: dict[tuple[str, str], Variable] = {}
         self._tables: dict[int, Table] = {}
         self._tensors: dict[tuple[int, int], tuple[Variable, TensorSpec]] = {}
+        self._memories: dict[tuple[int, int], tuple[Variable, np.ndarray]] = {}
 
     def variable(self, container: str, shared_name: str) -> Variable:
         """The variable of that name, made on first use without a value."""
         with self._lock:
             return self._variables.setdefault((container, shared_name), Variable(shared_name))
+
+    def read(self, variable: Variable) -> np.ndarray:
+        """The value of a variable on the host."""
+        value: np.ndarray = variable.read()
+        return value
+
+    def assign(self, variable: Variable, value: np.ndarray) -> None:
+        """Set a variable to a copy of an array on the host."""
+        variable.assign(value)
 
     def table(self, table_id: int) -> Table:
         """The table of that id, made empty on first use."""
@@ -40,11 +50,20 @@ class State:
                 entry = self._tensors[graph, index] = Variable(spec.name, _zeros(spec)), spec
             return entry[0]
 
+    def memory(self, place: tuple[int, int], start: np.ndarray) -> Variable:
+        """What the node at `place` (graph, node) remembers: `start` at first, and again for a `start` of new shape."""
+        with self._lock:
+            entry = self._memories.get(place)
+            if entry is None or (entry[1].shape, entry[1].dtype) != (start.shape, start.dtype):
+                entry = self._memories[place] = Variable(f"of node {place[1]} in subgraph {place[0]}", start), start
+            return entry[0]
+
     def reset_variable_tensors(self) -> None:
-        """Set the variable tensors to zero; resource variables and tables keep their values."""
+        """Set variable tensors to zero and let nodes forget; resource variables and tables keep their values."""
         with self._lock:
             for variable, spec in self._tensors.values():
                 variable.assign(_zeros(spec))
+            self._memories.clear()
 
     def once(self, graph: int, run: Callable[[], object]) -> None:
         """Run the initialiser subgraph `graph` unless it has run before; other threads wait until it has."""
@@ -57,7 +76,7 @@ class State:
 
 
 def _zeros(spec: TensorSpec) -> np.ndarray:
-    """The start value of a variable tensor: its zero point where it is quantised."""
-    quantized = spec.quantization is not None and len(spec.quantization.zero_points) > 0
-    start = int(spec.quantization.zero_points[0]) if quantized and spec.quantization is not None else 0
+    """The start value of a variable tensor: the zero point of an int8 one, else 0, as in the reference."""
+    is_centred = spec.type is TensorType.INT8 and spec.quantization is not None and len(spec.quantization.zero_points)
+    start = int(spec.quantization.zero_points[0]) if is_centred and spec.quantization is not None else 0
     return np.full(spec.shape or (), start, spec.dtype)

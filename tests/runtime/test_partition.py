@@ -47,6 +47,12 @@ class CountingSpace:
     def lane(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def mark(self) -> None:
+        return None
+
+    def follow(self, mark: None) -> None:
+        return None
+
 
 class Picky(ArrayDelegate):
     """Takes the operators with these names, in a memory of its own."""
