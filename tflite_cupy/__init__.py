@@ -28,21 +28,25 @@ from .interpreter.errors import (
 )
 from .interpreter.format.model import load_model
 from .interpreter.format.writer import write_model
+from .interpreter.graph import TensorSpec, TensorType
+from .interpreter.ops.custom_op import CustomOp, custom_op
 from .interpreter.report import DelegationReport
 from .interpreter.runner import SignatureRunner
 from .interpreter.runtime.delegate import Delegate
-from .interpreter_api import Interpreter, load_delegate
+from .interpreter_api import Interpreter, InterpreterWithCustomOps, load_delegate
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConversionError",
+    "CustomOp",
     "Delegate",
     "DelegationError",
     "DelegationReport",
     "GraphError",
     "InputError",
     "Interpreter",
+    "InterpreterWithCustomOps",
     "KernelError",
     "LimitError",
     "MissingDependencyError",
@@ -55,8 +59,11 @@ __all__ = [
     "StateError",
     "TFLiteConverter",
     "TargetSpec",
+    "TensorSpec",
+    "TensorType",
     "TfliteError",
     "UnsupportedError",
+    "custom_op",
     "load_delegate",
     "load_model",
     "write_model",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, NoReturn
@@ -13,9 +14,17 @@ from .delegates.flex import FlexDelegate
 from .delegates.gpu import CupyGpuDelegate, available
 from .interpreter.classic import BaseInterpreter, OpResolverType
 from .interpreter.errors import InputError, MissingDependencyError, UnsupportedError
+from .interpreter.ops.custom_op import CustomOp
 from .interpreter.runtime.delegate import Delegate
 
 DEVICES = ("auto", "gpu", "cpu")
+TENSORFLOW_TEXT = frozenset({
+    *("AddByteSplit", "AddByteSplitByOffsets", "AddFastBertNormalize", "AddFastSentencepieceDetokenize"),
+    *("AddFastSentencepieceTokenize", "AddFastWordpieceDetokenize", "AddFastWordpieceTokenize", "AddNgramsStringJoin"),
+    *("AddRaggedTensorToTensor", "AddRoundRobinGenerateMasks", "AddRoundRobinTrim", "AddSentenceFragmenterV2"),
+    *("AddUtf8Binarize", "AddWhitespaceTokenize"),
+})  # fmt: skip
+"""Functions of TensorFlow Text that add its kernels to the reference runtime."""
 
 
 class Interpreter(BaseInterpreter):
@@ -26,9 +35,11 @@ class Interpreter(BaseInterpreter):
     `experimental_delegates` takes delegates of this package's kind. Ours are keyword-only:
 
     device: "auto" (the GPU where there is one), "gpu" (MissingDependencyError without one), "cpu".
-    require: "gpu" raises DelegationError here if any node would not run on it, naming the node.
+    require: "gpu" raises DelegationError here if nodes that compute something (control flow and handles of resources do
+        not) would not run on it, naming them all.
     delegates: more delegates, asked first: objects, or names from the entry-point group `tflite_cupy.delegates`.
     flex: which TensorFlow operators a model may reach: "pure" (default), "off", "codecs", or a list of names.
+    custom_ops: custom operators of this interpreter alone, beside those that `custom_op` registers for the process.
 
     Raises ModelError (a ValueError) for anything that is no valid model.
     """
@@ -51,6 +62,7 @@ class Interpreter(BaseInterpreter):
         require: str | None = None,
         delegates: str | Sequence[Delegate | str] = (),
         flex: str | Sequence[str] = "pure",
+        custom_ops: Iterable[CustomOp] = (),
     ) -> None:
         _check_threads(num_threads)
         asked = [delegates] if isinstance(delegates, str) else delegates
@@ -64,7 +76,34 @@ class Interpreter(BaseInterpreter):
             keep_all=experimental_preserve_all_tensors,
             require=require,
             absent={"gpu": why_not} if why_not else {},
+            custom_ops=custom_ops,
         )
+
+
+class InterpreterWithCustomOps(Interpreter):
+    """`Interpreter` with custom operators added by functions, as in `ai_edge_litert` and `tf.lite`.
+
+    custom_op_registerers: functions that are called with a list, to which they append what `custom_op` made; or such
+        operators themselves. Raises InputError for the names of C symbols and for functions of extension modules, which
+        add C++ kernels to the reference runtime: this one has none to call. Those of TensorFlow Text
+        (`tflite_registrar.SELECT_TFTEXT_OPS`) do no harm: what OPS.md lists of its operators is there without them.
+    """
+
+    def __init__(
+        self,
+        custom_op_registerers: Sequence[Callable[[list[CustomOp]], Any] | CustomOp] | None = None,
+        *,
+        custom_ops: Iterable[CustomOp] = (),
+        **options: Any,
+    ) -> None:
+        added = list(custom_ops)
+        for registerer in custom_op_registerers or ():
+            if isinstance(registerer, CustomOp):
+                added.append(registerer)
+            elif getattr(registerer, "__name__", "") not in TENSORFLOW_TEXT or not inspect.isbuiltin(registerer):
+                _check_registerer(registerer)
+                registerer(added)
+        super().__init__(custom_ops=added, **options)
 
 
 def load_delegate(library: str, options: Any = None) -> NoReturn:
@@ -108,6 +147,16 @@ def _checked(delegate: Delegate) -> Delegate:
             hint="See tflite_cupy.Delegate.",
         )
     return delegate
+
+
+def _check_registerer(registerer: object) -> None:
+    if callable(registerer) and not inspect.isbuiltin(registerer):
+        return
+    what = "a function of an extension module" if callable(registerer) else f"a {type(registerer).__name__}"
+    raise InputError(
+        f"custom_op_registerers holds {registerer!r}, {what}: C++ kernels can't be added to this runtime.",
+        hint="Give the operator's meaning as a Python function: see tflite_cupy.custom_op.",
+    )
 
 
 def _check_threads(num_threads: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ..errors import GraphError
 from ..format.flexbuffer import read_flexbuffer
 from ..format.nodedef import NodeDef, read_nodedef
-from ..graph import TensorSpec, TensorType
+from ..graph import Node, TensorSpec, TensorType
 from .base import ANY, Op, op
 
 _RANDOM = ("Random", "Multinomial", "TruncatedNormal", "Stateful")
@@ -28,6 +29,10 @@ class Flex(Op):
     def __post_init__(self) -> None:
         object.__setattr__(self, "pure", False)  # NumPy has no meaning for it, so it is never folded
         object.__setattr__(self, "effects", self._has_effects())
+
+    @classmethod
+    def read_options(cls, node: Node, where: str) -> Mapping[str, Any]:
+        return {"options": node.custom_options, "code": node.name}
 
     @cached_property
     def node_def(self) -> NodeDef:
