@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec
-from .base import INDEX, INT8, INT16, INT32, UINT8, Activation, Op, op
+from .affine import STORED
+from .base import FLOAT, INDEX, INT8, INT16, INT32, PACKED, UINT8, Activation, Op, op
 from .fixedpoint import activation_range, round_half_away, saturate
 from .fused import activate
 from .host import (
@@ -29,7 +30,7 @@ from .host import (
 Shape = tuple[int, ...]
 
 
-@op("TRANSPOSE", VALUES, INDEX, versions=7)
+@op("TRANSPOSE", VALUES, INDEX, versions=9)
 class Transpose(Op):
     """`tensor` with its dimensions in the order `perm`, whose entries may be negative. A view without a copy."""
 
@@ -51,7 +52,7 @@ def _permutation(perm: np.ndarray, rank: int) -> Shape:
     return axes
 
 
-@op("CONCATENATION", VALUES, quantized=(INT8 | UINT8 | INT16 | INT32,), versions=5)
+@op("CONCATENATION", VALUES, quantized=(INT8 | UINT8 | INT16 | INT32 | PACKED,), versions=7)
 class Concatenation(Op):
     """The `values` one after another along `axis`; scalars form a vector.
 
@@ -64,12 +65,12 @@ class Concatenation(Op):
 
     def infer(self, first: TensorSpec, *others: TensorSpec) -> TensorSpec:
         axis = normalize_axis(self.axis, max(first.rank, 1), "CONCATENATION: axis")
-        rest = _without(shape_of(first), axis)
-        for other in others:
-            if (other.type, other.rank, _without(shape_of(other), axis)) != (first.type, first.rank, rest):
-                raise KernelError(f"CONCATENATION along axis {axis} got {first} and {other}, which do not fit.")
-        length = sum(shape_of(value)[axis] if value.rank else 1 for value in (first, *others))
-        return TensorSpec(first.type, _with(shape_of(first), axis, length))
+        return joined("CONCATENATION", axis, first, *others)
+
+    def refuses(self, *values: TensorSpec) -> str | None:
+        if self.fused_activation_function is Activation.NONE or self.is_quantized or values[0].type in FLOAT:
+            return None
+        return f"operator CONCATENATION is not supported with an activation on {values[0].type.name.lower()}."
 
     def run(self, xp: Any, first: Array, *others: Array) -> Array:
         return activate(xp, self._joined(xp, (first, *others)), self.fused_activation_function)
@@ -83,6 +84,16 @@ class Concatenation(Op):
 
     def _joined(self, xp: Any, values: Sequence[Array]) -> Array:
         return xp.concatenate(values, axis=self.axis) if values[0].ndim else xp.stack(values)
+
+
+def joined(name: str, axis: int, first: TensorSpec, *others: TensorSpec) -> TensorSpec:
+    """Spec of values one after another along `axis`. Raises KernelError unless they agree in all but that."""
+    rest = _without(shape_of(first), axis)
+    for other in others:
+        if (other.type, other.rank, _without(shape_of(other), axis)) != (first.type, first.rank, rest):
+            raise KernelError(f"{name} along axis {axis} got {first} and {other}, which do not fit.")
+    length = sum(shape_of(value)[axis] if value.rank else 1 for value in (first, *others))
+    return TensorSpec(first.type, _with(shape_of(first), axis, length))
 
 
 def _rescaled(xp: Any, value: Array, spec: TensorSpec | None, out: TensorSpec) -> Array:
@@ -99,7 +110,7 @@ def _rescaled(xp: Any, value: Array, spec: TensorSpec | None, out: TensorSpec) -
     return saturate(xp, steps.astype(np.int32) + int(out_zero), out.dtype)
 
 
-@op("PACK", VALUES, versions=4)
+@op("PACK", VALUES, versions=5)
 class Pack(Op):
     """The `values`, all of one shape, stacked along a new dimension `axis`."""
 
@@ -114,11 +125,22 @@ class Pack(Op):
         shape = shape_of(first)
         return TensorSpec(first.type, (*shape[:axis], 1 + len(others), *shape[axis:]))
 
+    def refuses(self, *values: TensorSpec) -> str | None:
+        steps = {_steps(spec) for spec in (*self.ins, self.outs[0])}
+        return None if len(steps) == 1 else "operator PACK needs operands of the scale and zero point of its result."
+
     def run(self, xp: Any, first: Array, *others: Array) -> Array:
         return xp.stack((first, *others), axis=self.axis)
 
 
-@op("UNPACK", VALUES, versions=4)
+def _steps(spec: TensorSpec | None) -> tuple[float, ...]:
+    """Scales and zero points of a tensor whose values they give a meaning; nothing for others."""
+    if spec is None or spec.type not in STORED or spec.quantization is None:
+        return ()
+    return (*spec.quantization.scales.tolist(), *spec.quantization.zero_points.tolist())
+
+
+@op("UNPACK", VALUES, versions=6)
 class Unpack(Op):
     """The `num` slices of `value` along `axis`, each without that dimension. Views without copies."""
 
@@ -136,7 +158,7 @@ class Unpack(Op):
         return tuple(front[i, ...] for i in range(self.num))
 
 
-@op("SPLIT", INT32, VALUES, versions=4)
+@op("SPLIT", INDEX, VALUES, versions=5)
 class Split(Op):
     """`value` cut into `num_splits` equal parts along `axis`. Views without copies."""
 
@@ -162,7 +184,7 @@ class Split(Op):
         return [length // parts] * parts
 
 
-@op("SPLIT_V", VALUES, INDEX, INT32, versions=2)
+@op("SPLIT_V", VALUES, INDEX, INDEX, versions=3)
 class SplitV(Op):
     """`value` cut along `axis` into parts of `size_splits`, of which one may be -1 for the rest. Views."""
 
@@ -230,7 +252,7 @@ def _counts(multiples: np.ndarray, rank: int) -> Shape:
     return counts
 
 
-@op("REVERSE_V2", VALUES, INDEX, versions=3)
+@op("REVERSE_V2", VALUES, INDEX, versions=4)
 class Reverse(Op):
     """`tensor` with the order along each of the dimensions `axis` turned around. A view without a copy."""
 

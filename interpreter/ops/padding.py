@@ -1,7 +1,8 @@
-"""Operators that put a border around a tensor."""
+"""Operators that put a border around a tensor, or gaps between its elements."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -9,12 +10,11 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec
-from .base import BOOL, INDEX, INT8, INT16, NUMBER, PACKED, STRING, UINT8, Op, op
-from .host import dimensions, known, shape_of
+from .base import BOOL, INDEX, INT8, INT16, INT32, UINT8, Op, op
+from .host import FIXED_WIDTH, VALUES, dimensions, integers, known, shape_of
 
 Pads = tuple[tuple[int, int], ...]
 
-_NUMBERS = NUMBER | BOOL | PACKED
 _PADDINGS = INDEX | INT8 | INT16 | BOOL
 
 
@@ -25,7 +25,7 @@ class MirrorPadMode(IntEnum):
     SYMMETRIC = 1
 
 
-@op("PAD", _NUMBERS, _PADDINGS, _NUMBERS, versions=5)
+@op("PAD", FIXED_WIDTH, _PADDINGS, FIXED_WIDTH, versions=6)
 class Pad(Op):
     """`tensor` within `paddings` [rank, 2], elements before and after each dimension, that hold a constant.
 
@@ -43,12 +43,42 @@ class Pad(Op):
         return padded(xp, tensor, pads, zero if constant_values is None else constant_values.reshape(()))
 
 
-@op("PADV2", _NUMBERS | STRING, _PADDINGS, _NUMBERS | STRING, versions=5)
+@op("PADV2", VALUES, _PADDINGS, VALUES, versions=6)
 class PadV2(Pad):
     """`tensor` within `paddings` [rank, 2] that hold `constant_values`, a single element of the same quantisation."""
 
 
-@op("MIRROR_PAD", _NUMBERS | STRING, INDEX, versions=3)
+@op("DILATE", FIXED_WIDTH, INT32, FIXED_WIDTH)
+class Dilate(Op):
+    """`tensor` with its elements `dilations` [rank] positions apart in each dimension; the gaps hold `padding_value`.
+
+    Of more than one padding value the first counts (reference: dilate.cc).
+    """
+
+    def infer(self, tensor: TensorSpec, dilations: TensorSpec, padding_value: TensorSpec) -> TensorSpec:
+        if not tensor.rank or dilations.shape != (tensor.rank,):
+            raise KernelError(f"DILATE: dilations of {tensor} is {dilations}, expected one for each dimension.")
+        if padding_value.type != tensor.type or not padding_value.size:
+            raise KernelError(f"DILATE: padding_value is {padding_value}, expected one {tensor.type.name}.")
+        if dilations.value is None:
+            return TensorSpec(tensor.type, None)
+        sizes = spread_shape(shape_of(tensor), _steps(dilations.value, shape_of(tensor)))
+        return TensorSpec(tensor.type, dimensions(sizes, "DILATE: the result"))
+
+    def run(self, xp: Any, tensor: Array, dilations: Array, padding_value: Array) -> Array:
+        steps = _steps(known(self.ins[1], dilations), tensor.shape)
+        return spread(xp, tensor, steps, padding_value.reshape(-1)[0])
+
+
+def _steps(dilations: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...]:
+    steps = integers(dilations)
+    for axis, (size, step) in enumerate(zip(shape, steps, strict=True)):
+        if step < 1 or (step > 1 and not size):
+            raise KernelError(f"DILATE by {step} of dimension {axis}, which is {size}: expected 1 or more, 1 for none.")
+    return steps
+
+
+@op("MIRROR_PAD", VALUES, INDEX, versions=3)
 class MirrorPad(Op):
     """`tensor` continued by its own mirror image, `paddings` [rank, 2] elements before and after each dimension."""
 
@@ -98,6 +128,21 @@ def padded(xp: Any, tensor: Array, pads: Pads, constant: Any) -> Array:
     result[...] = constant
     result[tuple(slice(before, before + n) for n, (before, _) in zip(tensor.shape, pads, strict=True))] = tensor
     return result
+
+
+def spread(xp: Any, tensor: Array, steps: Sequence[int], constant: Any) -> Array:
+    """A copy of `tensor` whose elements are `steps` positions apart in each dimension, `constant` between them."""
+    if all(step == 1 for step in steps):
+        return tensor
+    result = xp.empty(spread_shape(tensor.shape, steps), tensor.dtype)
+    result[...] = constant
+    result[tuple(slice(None, None, step) for step in steps)] = tensor
+    return result
+
+
+def spread_shape(shape: Sequence[int], steps: Sequence[int]) -> tuple[int, ...]:
+    """Shape of what `spread` gives."""
+    return tuple(n and (n - 1) * step + 1 for n, step in zip(shape, steps, strict=True))
 
 
 def _padded_spec(name: str, tensor: TensorSpec, paddings: TensorSpec) -> TensorSpec:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..graph import Array, TensorSpec
-from .affine import lacks_affine, lacks_zero_offset
+from .affine import has_scale, lacks_affine, lacks_zero_offset
 from .base import DOUBLE, FLOAT, HALF, INT8, UINT8, Op, TypeSet, op
 from .broadcast import broadcast_shapes
 from .lookup import Resident, bytes_of, int16_table, interpolate, stored_function
@@ -43,6 +43,7 @@ class Elementwise(QuantizedByFirst):
         return TensorSpec(inputs[0].type, broadcast_shapes(*inputs))
 
     symmetric_int16: ClassVar[bool] = False  # whether quantised int16 must have zero point 0
+    as_stored: ClassVar[bool] = True  # whether `run` takes quantised integers as the numbers that are stored
 
     def refuses(self, *inputs: TensorSpec) -> str | None:
         kinds = {spec.type for spec in inputs}
@@ -50,7 +51,7 @@ class Elementwise(QuantizedByFirst):
             names = " and ".join(kind.name.lower() for kind in sorted(kinds))
             return f"operator {self.name} needs operands of one type, got {names}."
         if not self.is_quantized:
-            return None
+            return None if self.as_stored else has_scale(self)
         return lacks_affine(self) or (lacks_zero_offset(self) if self.symmetric_int16 else None)
 
 
@@ -79,6 +80,13 @@ class Unary(Elementwise):
     @cached_property
     def _table(self) -> Resident:
         return Resident(self.stored(np, bytes_of(self.operand.dtype)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlainUnary(Unary):
+    """An op on numbers alone: none that stand for others."""
+
+    as_stored = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -128,22 +136,22 @@ class Binary(Elementwise):
 _WORTH_A_TABLE = 2**13  # elements from which making and using a table of 2**16 results takes less time than arithmetic
 
 
-def unary(name: str, types: TypeSet, body: Body, meaning: str, *, versions: int = 1) -> None:
+def unary(name: str, types: TypeSet, body: Body, meaning: str, *, versions: int = 1, base: type[Op] = Unary) -> None:
     """Register an op on the elements of one operand; `body(xp, x)` keeps dtype and shape."""
 
     def run(self: Op, xp: Any, input: Array) -> Array:
         return body(xp, input)
 
-    _register(Unary, name, types, run, meaning, versions)
+    _register(base, name, types, run, meaning, versions)
 
 
-def binary(name: str, types: TypeSet, body: Body, meaning: str, *, versions: int = 1) -> None:
+def binary(name: str, types: TypeSet, body: Body, meaning: str, *, versions: int = 1, base: type[Op] = Binary) -> None:
     """Register an op on pairs of elements of two operands of one type; `body(xp, a, b)` broadcasts and keeps dtype."""
 
     def run(self: Op, xp: Any, input1: Array, input2: Array) -> Array:
         return body(xp, input1, input2)
 
-    _register(Binary, name, types, run, meaning, versions)
+    _register(base, name, types, run, meaning, versions)
 
 
 def _register(base: type[Op], name: str, types: TypeSet, run: Body, meaning: str, versions: int) -> None:

@@ -15,7 +15,7 @@ from .host import VALUES, dimensions, integers, known, shape_of
 Shape = tuple[int, ...]
 
 
-@op("SLICE", VALUES, INDEX, INDEX, versions=7)
+@op("SLICE", VALUES, INDEX, INDEX, versions=8)
 class Slice(Op):
     """The box of `tensor` from `begin` that is `size` large, where -1 means up to the end. A view without a copy."""
 
@@ -134,7 +134,7 @@ def _clamped(position: int, size: int, low: int, high: int) -> int:
     return min(max(position + size if position < 0 else position, low), high)
 
 
-@op("DYNAMIC_UPDATE_SLICE", VALUES, VALUES, INDEX, versions=5)
+@op("DYNAMIC_UPDATE_SLICE", VALUES, VALUES, INDEX, versions=6)
 class DynamicUpdateSlice(Op):
     """A copy of `operand` with `update` put in at `start_indices`, which are moved so that it fits.
 
@@ -142,16 +142,29 @@ class DynamicUpdateSlice(Op):
     """
 
     def infer(self, operand: TensorSpec, update: TensorSpec, start_indices: TensorSpec) -> TensorSpec:
-        fits = update.rank == operand.rank and all(
-            m <= n for m, n in zip(shape_of(update), shape_of(operand), strict=True)
-        )
-        if not fits or update.type != operand.type or start_indices.shape != (operand.rank,):
+        if not fits_into(operand, update) or start_indices.shape != (operand.rank,):
             raise KernelError(f"DYNAMIC_UPDATE_SLICE got {operand}, {update} and {start_indices}, which do not fit.")
         return TensorSpec(operand.type, operand.shape)
 
     def run(self, xp: Any, operand: Array, update: Array, start_indices: Array) -> Array:
-        starts = integers(known(self.ins[2], start_indices))
-        fitting = [min(max(s, 0), n - m) for s, n, m in zip(starts, operand.shape, update.shape, strict=True)]
-        result = operand.copy()
-        result[tuple(slice(s, s + m) for s, m in zip(fitting, update.shape, strict=True))] = update
-        return result
+        return updated(operand, update, integers(known(self.ins[2], start_indices)))
+
+
+def fits_into(operand: TensorSpec, update: TensorSpec) -> bool:
+    """Whether a box of the type and shape of `update` lies in `operand`."""
+    return (update.type, update.rank) == (operand.type, operand.rank) and all(
+        m <= n for m, n in zip(shape_of(update), shape_of(operand), strict=True)
+    )
+
+
+def updated(operand: Array, update: Array, starts: Shape) -> Array:
+    """A copy of `operand` with `update` put in at `starts`, which are moved so that it fits."""
+    result = operand.copy()
+    result[fitting_box(operand.shape, starts, update.shape)] = update
+    return result
+
+
+def fitting_box(shape: Shape, starts: Shape, sizes: Shape) -> tuple[slice, ...]:
+    """What indexes the box of `sizes` from `starts`, which are moved so that it lies in a tensor of `shape`."""
+    fitting = (min(max(start, 0), n - size) for n, start, size in zip(shape, starts, sizes, strict=True))
+    return tuple(slice(start, start + size) for start, size in zip(fitting, sizes, strict=True))

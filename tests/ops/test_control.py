@@ -10,7 +10,7 @@ from tests.engines import call, engine_of
 from tflite_cupy.interpreter.errors import GraphError, KernelError, LimitError, UnsupportedError
 from tflite_cupy.interpreter.graph import Graph, Model
 
-OPERATORS = ("CALL_ONCE", "IF", "STABLEHLO_COMPOSITE", "WHILE")
+OPERATORS = ("CALL", "CALL_ONCE", "IF", "STABLEHLO_COMPOSITE", "WHILE")
 
 
 def doubling_loop() -> Model:
@@ -90,6 +90,17 @@ def test_missing_subgraph() -> None:
     b.op("CALL_ONCE", [], [], init_subgraph_index=9)
     with pytest.raises(GraphError, match="no subgraph 9"):
         call(engine_of(model(b.graph([]))))
+
+
+def test_call() -> None:
+    b = GraphBuilder("main")
+    x = b.input(F32, [None])
+    (y,) = b.op("CALL", [x], [b.tensor(F32, [None])], subgraph=1)
+    c = GraphBuilder("called")
+    engine = engine_of(model(b.graph([y]), c.graph([c.add("NEG", [c.input(F32, [None])])])))
+    assert call(engine, np.float32([1, 2]))[0].tolist() == [-1, -2]
+    plan = engine.plan(engine.model.graphs[0], [(5,)])
+    assert plan.resolved.specs[y].shape == (5,)
 
 
 def branching() -> Model:
