@@ -1,33 +1,49 @@
-"""Long short-term memory: LSTM and UNIDIRECTIONAL_SEQUENCE_LSTM in float32, with int8 weights, and in integers.
+"""Long short-term memory: LSTM and UNIDIRECTIONAL_SEQUENCE_LSTM in float32, with 8-bit weights, and in integers.
 
 States arrive as `Variable` objects in their operand's position; the results are read from and written to them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .base import FLOAT, INT8, INT16, INT32, Activation, Specs, StatefulOp, op
-from .fused import activate
-from .lstm_integer import IntegerCell, integer_refusal
-from .lstm_operands import Gate, Operands, by_role
-from .recurrent import (
-    Weights,
-    by_time,
-    expect_shape,
-    expect_size,
-    from_time,
-    real_values,
-    state_of,
-    weights_refusal,
+from .affine import affine
+from .base import FLOAT, INT8, INT16, INT32, UINT8, Activation, Specs, StatefulOp, op
+from .lstm_basic import Basic, basic_refusal, basic_results, basic_step, quantized_basic_step
+from .lstm_float import FloatCell, SparseCell
+from .lstm_integer import IntegerCell, IntegerLayer, integer_refusal
+from .lstm_integer8 import COUNT, Integer8Cell, integer8_refusal
+from .lstm_operands import (
+    Layout,
+    LstmParameters,
+    Operands,
+    check_shapes,
+    float_refusal,
+    is_sparse,
+    options_refusal,
+    sparse_refusal,
+    structure_refusal,
 )
+from .recurrent import (
+    are_constant,
+    batch_of,
+    by_time,
+    from_time,
+    state_of,
+    unroll,
+    value_of,
+)
+from .variables import Variable
 from .windows import expect_rank
+
+_LAYOUT = Layout(first=1, states=18, norm=20)
 
 
 class LstmKernelType(IntEnum):
@@ -41,6 +57,9 @@ class LstmKernelType(IntEnum):
 class LstmLayer(StatefulOp):
     """An LSTM with optional peepholes, projection, layer normalisation and coupled gates (reference: lstm_eval.cc)."""
 
+    diagonals: ClassVar[bool] = False  # whether recurrent weights may be given by their diagonals
+    eight_bit_products: ClassVar[bool] = False  # whether there is the form with 12 intermediate tensors
+
     fused_activation_function: Activation = Activation.NONE
     cell_clip: float = 0.0
     proj_clip: float = 0.0
@@ -51,144 +70,86 @@ class LstmLayer(StatefulOp):
         """The dimension of time in the input; None for a layer of one step."""
         return None
 
+    @property
+    def parameters(self) -> LstmParameters:
+        """The options that the cell needs."""
+        return LstmParameters(
+            self.fused_activation_function, self.cell_clip, self.proj_clip, self.asymmetric_quantize_inputs
+        )
+
+    @cached_property
+    def _specs(self) -> Operands:
+        return _LAYOUT.of(self.ins)
+
     def refuses(self, *operands: Any) -> str | None:
         if len(operands) not in (20, 24):
             return f"operator {self.name} is not supported with {len(operands)} operands; it takes 20 or 24."
-        specs = by_role(operands)
-        needed = [specs.output_state, specs.cell_state]
-        needed += [part for gate in specs.gates.values() for part in (gate.input, gate.recurrent, gate.bias)]
-        if any(spec is None for spec in needed):
-            return f"operator {self.name} needs states, and weights and a bias for each gate; one is absent."
-        if specs.projection is None and specs.projection_bias is not None:
-            return f"operator {self.name} is not supported with a projection bias and no projection."
-        peepholes = [gate.peephole is None for name, gate in specs.gates.items() if name != "cell"]
-        if len(set(peepholes)) > 1 or len({gate.norm is None for gate in specs.gates.values()}) > 1:
-            return f"operator {self.name} needs peepholes and normalisation for all of its gates or for none."
-        if specs.x.type is TensorType.INT8:
-            return integer_refusal(self.name, specs, self.outs[0], self.intermediates)
-        return self._float_refusal(specs)
+        layer, input = _LAYOUT.of(operands), operands[0]
+        unfit = structure_refusal(self.name, layer) or options_refusal(self.name, layer, self.parameters)
+        if unfit:
+            return unfit
+        if input.type is TensorType.FLOAT32:
+            unfit = sparse_refusal(self.name, layer, self.asymmetric_quantize_inputs) if is_sparse(layer) else None
+            return unfit or float_refusal(self.name, layer, self.outs)
+        if is_sparse(layer):
+            return f"operator {self.name} is not supported with an int8 input and sparse weights."
+        if self._has_eight_bit_products:
+            return integer8_refusal(self.name, self._integer(input, layer), self.outs[0])
+        return integer_refusal(self.name, input, layer, self.outs[0], self.intermediates)
 
-    def _float_refusal(self, specs: Operands) -> str | None:
-        gates = specs.gates.values()
-        reals = [specs.output_state, specs.cell_state, specs.projection_bias, self.outs[0]]
-        reals += [part for gate in gates for part in (gate.bias, gate.norm)]
-        if any(spec is not None and spec.type is not TensorType.FLOAT32 for spec in reals):
-            return f"operator {self.name} with a float32 input needs float32 states, biases and normalisation."
-        weights = [part for gate in gates for part in (gate.input, gate.recurrent, gate.peephole)]
-        return weights_refusal(self.name, [*weights, specs.projection])
+    @property
+    def _has_eight_bit_products(self) -> bool:
+        return self.eight_bit_products and len(self.intermediates) == COUNT
 
     def infer(self, *operands: Any) -> Specs:
-        specs = by_role(operands)
-        x = expect_rank(self.name, "input", specs.x, 2 if self.time_axis is None else 3)
-        cells, _ = expect_rank(self.name, "input_to_output_weights", specs.output.input, 2)
-        _, outputs = expect_rank(self.name, "recurrent_to_output_weights", specs.output.recurrent, 2)
-        for name, gate in specs.gates.items():
-            expect_shape(self.name, f"input_to_{name}_weights", gate.input, (cells, x[-1]))
-            expect_shape(self.name, f"recurrent_to_{name}_weights", gate.recurrent, (cells, outputs))
-            for part in ("peephole", "bias", "norm"):
-                expect_shape(self.name, f"{name} {part}", getattr(gate, part), (cells,))
-        if specs.projection is None and outputs != cells:
-            raise KernelError(f"{self.name} got {outputs} outputs of {cells} cells without a projection.")
-        expect_shape(self.name, "projection_weights", specs.projection, (outputs, cells))
-        expect_shape(self.name, "projection_bias", specs.projection_bias, (outputs,))
-        batch = x[0] if self.time_axis is None else x[1 - self.time_axis]
-        expect_size(self.name, "output_state", specs.output_state, batch * outputs)
-        expect_size(self.name, "cell_state", specs.cell_state, batch * cells)
-        return TensorSpec(specs.x.type, (*x[:-1], outputs))
+        layer, input = _LAYOUT.of(operands), operands[0]
+        x = expect_rank(self.name, "input", input, 2 if self.time_axis is None else 3)
+        diagonals = self.diagonals and input.type is TensorType.FLOAT32
+        outputs = check_shapes(self.name, layer, x[-1], batch_of(x, self.time_axis), diagonals=diagonals)
+        return TensorSpec(input.type, (*x[:-1], outputs))
 
     def run_with(self, state: Any, input: Array, *operands: Any) -> Any:
-        specs, values = by_role(self.ins), by_role((input, *operands))
+        values = _LAYOUT.of((input, *operands))
+        cell = self._constant_cell or self._cell(values)
         steps = by_time(input, self.time_axis)
-        length, batch, depth = steps.shape
-        cells, outputs = values.output.recurrent.shape
-        output_state = state_of(self.name, values.output_state, batch * outputs)
-        cell_state = state_of(self.name, values.cell_state, batch * cells)
-        h, c = output_state.read().reshape(batch, outputs), cell_state.read().reshape(batch, cells)
-        cell = self._cell(specs, values)
-        driven = {
-            name: rows.reshape(length, batch, cells)
-            for name, rows in cell.drive(steps.reshape(length * batch, depth)).items()
-        }
-        result = np.empty((length, batch, outputs), h.dtype)
-        for step in range(length):
-            h, c = cell.step({name: rows[step] for name, rows in driven.items()}, h, c)
-            result[step] = h
-        output_state.assign(h.reshape(output_state.read().shape))
-        cell_state.assign(c.reshape(cell_state.read().shape))
-        return from_time(result, self.time_axis)
+        variables = variables_of(self.name, values, steps.shape[1], cell.widths)
+        return from_time(unroll(cell, variables, steps), self.time_axis)
 
-    def _cell(self, specs: Operands, values: Operands) -> IntegerCell | FloatCell:
-        if values.x.dtype == np.int8:
-            return IntegerCell(specs, values, self.intermediates, self.cell_clip, self.proj_clip)
-        return FloatCell(self, specs, values)
+    @cached_property
+    def _constant_cell(self) -> FloatCell | IntegerCell | Integer8Cell | None:
+        if not are_constant(self._specs.constants):
+            return None
+        return self._cell(_LAYOUT.of([value_of(spec) for spec in self.ins]))
+
+    def _cell(self, values: Operands) -> FloatCell | IntegerCell | Integer8Cell:
+        input = self.ins[0]
+        assert input is not None
+        if input.type is TensorType.FLOAT32:
+            return (SparseCell if is_sparse(self._specs) else FloatCell)(self._specs, values, self.parameters)
+        kind = Integer8Cell if self._has_eight_bit_products else IntegerCell
+        return kind(self._integer(input, self._specs), values)
+
+    def _integer(self, input: TensorSpec, layer: Operands) -> IntegerLayer:
+        return IntegerLayer(input, layer, self.intermediates, self.parameters, rows_alone=self.time_axis == 1)
 
 
-class _FloatGate:
-    """One gate up to its function."""
-
-    def __init__(self, specs: Gate, values: Gate, asymmetric: bool) -> None:
-        self.drive = Weights(values.input, specs.input, asymmetric)
-        self._feed_back = Weights(values.recurrent, specs.recurrent, asymmetric)
-        self._peephole = None if values.peephole is None else real_values(values.peephole, specs.peephole)
-        self._norm, self._bias = values.norm, values.bias
-
-    def __call__(self, driven: Array, h: Array, c: Array) -> Array:
-        """[batch, cells], where `driven` is what `drive` gave for the inputs of this step."""
-        total = driven + self._feed_back(h)
-        if self._peephole is not None:
-            total = total + self._peephole * c
-        return (total if self._norm is None else _normalized(total) * self._norm) + self._bias
+def variables_of(operator: str, values: Operands, batch: int, widths: Sequence[int]) -> list[Variable]:
+    """The variables behind the states of a layer."""
+    states = values.output_state, values.cell_state
+    return [state_of(operator, state, batch * width) for state, width in zip(states, widths, strict=True)]
 
 
-class FloatCell:
-    """The arithmetic of one float LSTM (reference: LstmStepFloat, LstmStepHybrid)."""
-
-    def __init__(self, layer: LstmLayer, specs: Operands, values: Operands) -> None:
-        asymmetric = layer.asymmetric_quantize_inputs
-        self._gates = {n: _FloatGate(specs.gates[n], gate, asymmetric) for n, gate in values.gates.items()}
-        absent = values.projection is None
-        self._project = None if absent else Weights(values.projection, specs.projection, asymmetric)
-        self._bias = 0 if values.projection_bias is None else values.projection_bias
-        self._layer = layer
-
-    def drive(self, rows: Array) -> dict[str, Array]:
-        """What input rows [n, inputs] add to each gate [n, cells]."""
-        return {name: gate.drive(rows) for name, gate in self._gates.items()}
-
-    def step(self, driven: dict[str, Array], h: Array, c: Array) -> tuple[Array, Array]:
-        """States after one step: h [batch, outputs], which is also the output, and c [batch, cells]."""
-        gates, activation = self._gates, self._layer.fused_activation_function
-        forget = _sigmoid(gates["forget"](driven["forget"], h, c))
-        update = _sigmoid(gates["input"](driven["input"], h, c)) if "input" in gates else 1 - forget
-        c = forget * c + update * activate(np, gates["cell"](driven["cell"], h, c), activation)
-        c = _clipped(c, self._layer.cell_clip)
-        hidden = _sigmoid(gates["output"](driven["output"], h, c)) * activate(np, c, activation)
-        if self._project is not None:
-            hidden = _clipped(self._project(hidden) + self._bias, self._layer.proj_clip)
-        return hidden, c
+_OPERANDS = FLOAT | INT8 | UINT8 | INT16 | INT32
 
 
-def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
-
-
-def _clipped(x: Array, limit: float) -> Array:
-    """`x` held within `limit`, which is 0 for none."""
-    return np.clip(x, -np.float32(limit), np.float32(limit)) if limit > 0 else x
-
-
-def _normalized(x: Array) -> Array:
-    """Rows of mean 0 and variance 1 (reference: MeanStddevNormalization)."""
-    centred = x - x.mean(axis=1, keepdims=True)
-    return centred / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + np.float32(1e-8))
-
-
-_OPERANDS = FLOAT | INT8 | INT16 | INT32
-
-
-@op("UNIDIRECTIONAL_SEQUENCE_LSTM", FLOAT, quantized=(FLOAT | INT8, _OPERANDS), versions=4)
+@op("UNIDIRECTIONAL_SEQUENCE_LSTM", FLOAT, _OPERANDS, quantized=(FLOAT | INT8, _OPERANDS), versions=4)
 class UnidirectionalSequenceLstm(LstmLayer):
-    """An LSTM over a sequence (reference: unidirectional_sequence_lstm.cc)."""
+    """An LSTM over a sequence (reference: unidirectional_sequence_lstm.cc).
+
+    Recurrent weights are taken for diagonals where they are vectors, whatever `diagonal_recurrent_tensors` says.
+    """
+
+    diagonals: ClassVar[bool] = True
 
     time_major: bool = False
     diagonal_recurrent_tensors: bool = False
@@ -197,51 +158,37 @@ class UnidirectionalSequenceLstm(LstmLayer):
     def time_axis(self) -> int | None:
         return 0 if self.time_major else 1
 
-    def refuses(self, *operands: Any) -> str | None:
-        if self.diagonal_recurrent_tensors:
-            return "operator UNIDIRECTIONAL_SEQUENCE_LSTM is not supported with diagonal recurrent tensors."
-        return super().refuses(*operands)
 
-
-@op("LSTM", FLOAT, quantized=(FLOAT | INT8, _OPERANDS), versions=4)
+@op("LSTM", FLOAT | UINT8, _OPERANDS, quantized=(FLOAT | INT8 | UINT8, _OPERANDS), versions=4)
 class Lstm(LstmLayer):
     """One step of an LSTM, or of the basic kind: one matrix for all gates, no options (reference: lstm.cc)."""
+
+    sparse: ClassVar[frozenset[int]] = frozenset({*range(1, 9), 16})
+    eight_bit_products: ClassVar[bool] = True
 
     kernel_type: LstmKernelType = LstmKernelType.FULL
 
     def refuses(self, *operands: Any) -> str | None:
-        if self.kernel_type is LstmKernelType.FULL:
-            return super().refuses(*operands)
-        if len(operands) != 5 or None in operands or len(self.outs) != 4:
-            return "operator LSTM of the basic kind needs 5 operands and 4 results."
-        if any(spec.type is not TensorType.FLOAT32 for spec in (*operands, *self.outs)):
-            return "operator LSTM of the basic kind is only supported in float32."
-        return None
+        if self.kernel_type is LstmKernelType.BASIC:
+            return basic_refusal(operands, self.outs)
+        return super().refuses(*operands)
 
     def infer(self, *operands: Any) -> Specs:
-        if self.kernel_type is LstmKernelType.FULL:
-            return super().infer(*operands)
-        input, activation, weights, bias, cell_state = operands
-        batch, depth = expect_rank(self.name, "input", input, 2)
-        cells = expect_rank(self.name, "prev_activation", activation, 2)[1]
-        expect_shape(self.name, "prev_activation", activation, (batch, cells))
-        expect_shape(self.name, "weights", weights, (4 * cells, depth + cells))
-        expect_shape(self.name, "bias", bias, (4 * cells,))
-        expect_shape(self.name, "prev_state", cell_state, (batch, cells))
-        widths = cells, cells, depth + cells, 4 * cells
-        return tuple(TensorSpec(TensorType.FLOAT32, (batch, width)) for width in widths)
+        if self.kernel_type is LstmKernelType.BASIC:
+            return basic_results(self.name, Basic(*operands), self.outs)
+        return super().infer(*operands)
 
     def run_with(self, state: Any, input: Array, *operands: Any) -> Any:
         if self.kernel_type is LstmKernelType.FULL:
             return super().run_with(state, input, *operands)
-        activation, weights, bias, cell = operands
-        size = len(input) * (len(bias) // 4)
-        output_state, cell_state = state_of(self.name, activation, size), state_of(self.name, cell, size)
-        rows = np.concatenate([input, output_state.read()], axis=1)
-        gates = rows @ weights.T + bias
-        update, modulation, forget, output = np.split(gates, 4, axis=1)
-        c = _sigmoid(update) * np.tanh(modulation) + _sigmoid(forget) * cell_state.read()
-        h = _sigmoid(output) * np.tanh(c)
-        output_state.assign(h)
-        cell_state.assign(c)
-        return h, c, rows, gates
+        values = Basic(input, *operands)
+        size = len(input) * (len(values.bias) // 4)
+        h, c = (state_of(self.name, operand, size) for operand in (values.output_state, values.cell_state))
+        values = values._replace(output_state=h.read(), cell_state=c.read())
+        if input.dtype == np.uint8:
+            results = quantized_basic_step(values, affine(self.ins[2]).zero_point, affine(self.ins[3]).scale)
+        else:
+            results = basic_step(values)
+        h.assign(results[0])
+        c.assign(results[1])
+        return results

@@ -7,6 +7,7 @@ in Q0.15. The cell state's scale is a power of two.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,120 +17,177 @@ from .affine import Affine, affine, log2_of
 from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, rounding_divide_by_pot, saturate
 from .gates import sigmoid, tanh
 from .gemmlowp import inverse_sqrt
-from .lstm_operands import Gate, Operands
+from .lstm_operands import GATES, Gate, LstmParameters, Operands
 from .products import integer_matmul
+from .recurrent import States
 
 _Q3_12 = np.float32(2.0**-12)
-_INTERMEDIATES = {"input": 0, "forget": 1, "cell": 2, "output": 3}
-_HIDDEN = 4
+_HIDDEN = 4  # position of the hidden state among the intermediate tensors, after one for each gate
+_COUNT = 5
 _INT16 = TensorType.INT16
 
 
-def integer_refusal(operator: str, specs: Operands, output: TensorSpec, hidden: Sequence[TensorSpec]) -> str | None:
+@dataclass(frozen=True, slots=True)
+class IntegerLayer:
+    """What an integer LSTM is made of, but for the values of its operands."""
+
+    input: TensorSpec
+    specs: Operands
+    intermediates: Sequence[TensorSpec]
+    parameters: LstmParameters
+    rows_alone: bool  # whether the reference takes the rows of a batch one by one, not together
+
+
+def integer_refusal(
+    operator: str, input: TensorSpec, layer: Operands, output: TensorSpec, hidden: Sequence[TensorSpec]
+) -> str | None:
     """Why an LSTM with an int8 input can't run on integers; None if it can."""
-    wanted = {TensorType.INT8: [specs.output_state, specs.projection, output], _INT16: [specs.cell_state],
-              TensorType.INT32: [specs.projection_bias]}  # fmt: skip
-    for gate in specs.gates.values():
-        wanted[TensorType.INT8] += [gate.input, gate.recurrent]
-        wanted[_INT16] += [gate.peephole, gate.norm]
-        wanted[TensorType.INT32] += [gate.bias]
+    unfit = types_refusal(operator, layer, output) or scales_refusal(operator, [input, output], layer)
+    if unfit:
+        return unfit
+    if len(hidden) != _COUNT:
+        return f"operator {operator} with an int8 input needs {_COUNT} intermediate tensors, got {len(hidden)}."
+    needed = hidden if layer.is_normalized else hidden[_HIDDEN:]
+    if any(not _has_scale(spec) for spec in needed):
+        return f"operator {operator} with an int8 input needs scales for its intermediate tensors."
+    scale = float(affine(layer.cell_state).scale)
+    if log2_of(scale) is None or not -15 <= _power(layer) <= -9:
+        return f"operator {operator} needs a cell state whose scale is a power of two from 2**-15 to 2**-9."
+    return _peephole_refusal(operator, layer)
+
+
+def types_refusal(operator: str, layer: Operands, output: TensorSpec) -> str | None:
+    """Why operands of these types can't go with an int8 input."""
+    wanted = {
+        TensorType.INT8: [layer.output_state, layer.projection, output, *layer.each("input"), *layer.each("recurrent")],
+        _INT16: [layer.cell_state, *layer.each("peephole"), *layer.each("norm")],
+        TensorType.INT32: [layer.projection_bias, *layer.each("bias")],
+    }
     for kind, given in wanted.items():
         for spec in given:
             if spec is not None and spec.type is not kind:
                 names = spec.type.name.lower(), kind.name.lower()
                 return f"operator {operator} with an int8 input has a {names[0]} `{spec.name}`; it needs {names[1]}."
-    scaled = [specs.x, *wanted[TensorType.INT8], *wanted[_INT16]]
-    needed = range(_HIDDEN + 1) if specs.forget.norm is not None else [_HIDDEN]
-    if len(hidden) <= _HIDDEN:
-        return f"operator {operator} with an int8 input needs 5 intermediate tensors, got {len(hidden)}."
-    scaled += [hidden[i] for i in needed]
-    for spec in scaled:
-        if spec is not None and (spec.quantization is None or len(spec.quantization.scales) != 1):
-            return f"operator {operator} with an int8 input needs one scale for its operand `{spec.name}`."
-    if specs.output.peephole is not None and specs.projection is not None:  # the reference mixes up their sizes
-        return f"operator {operator} with an int8 input is not supported with both peepholes and a projection."
-    scale = float(affine(specs.cell_state).scale)
-    if log2_of(scale) is None or not -15 <= _power(specs) <= -9:
-        return f"operator {operator} needs a cell state whose scale is a power of two from 2**-15 to 2**-9."
     return None
 
 
-class _Product:
-    """int8 rows times constant weights, as int32 in steps of another scale."""
+def scales_refusal(operator: str, others: Sequence[TensorSpec], layer: Operands) -> str | None:
+    """Sentence that names an operand without the one scale that it needs."""
+    scaled = [*others, layer.output_state, layer.cell_state, layer.projection]
+    scaled += [spec for part in ("input", "recurrent", "peephole", "norm") for spec in layer.each(part)]
+    for spec in scaled:
+        if spec is not None and not _has_scale(spec):
+            return f"operator {operator} with an int8 input needs one scale for its operand `{spec.name}`."
+    return None
 
-    def __init__(self, weights: Array, bias: Array | None, spec: TensorSpec, source: Affine, scale: Any) -> None:
-        self._weights = weights.astype(np.float32).T
-        self._bias = 0 if bias is None else bias
+
+def _has_scale(spec: TensorSpec) -> bool:
+    return spec.quantization is not None and len(spec.quantization.scales) == 1
+
+
+def _peephole_refusal(operator: str, layer: Operands) -> str | None:
+    last = layer.gates["output"]
+    if last.peephole is None or last.recurrent.shape is None or len(last.recurrent.shape) != 2:
+        return None
+    cells, outputs = last.recurrent.shape
+    if outputs > cells:  # the reference reads past the end of the peepholes
+        return f"operator {operator} with an int8 input and peepholes is not supported with more outputs than cells."
+    return None
+
+
+class IntegerProduct:
+    """int8 rows times constant weights of several gates, as int32 in steps of each gate's scale."""
+
+    def __init__(
+        self,
+        weights: Sequence[Array],
+        specs: Sequence[TensorSpec],
+        biases: Sequence[Array] | None,
+        source: Affine,
+        scales: Sequence[Any],
+    ) -> None:
+        self._columns = np.concatenate(weights).astype(np.float32).T
+        self._bias = 0 if biases is None else np.concatenate(biases)
         self._zero_point = np.float32(source.zero_point)
-        self._factor = quantize_multiplier(float(affine(spec).scale * source.scale / scale))
+        ratios = [
+            np.full(len(part), np.float64(affine(spec).scale * source.scale / scale))
+            for part, spec, scale in zip(weights, specs, scales, strict=True)
+        ]
+        self._factor = quantize_multiplier(np.concatenate(ratios))
 
     def __call__(self, rows: Array) -> Array:
-        sums = integer_matmul(np, rows.astype(np.float32) - self._zero_point, self._weights, 255 * 128) + self._bias
+        sums = integer_matmul(np, rows.astype(np.float32) - self._zero_point, self._columns, 255 * 128) + self._bias
         return multiply_by_quantized_multiplier(np, sums, *self._factor)
 
 
-class _Gate:
-    """One gate up to its function."""
-
-    def __init__(self, specs: Gate, values: Gate, layer: Operands, scale: np.float32) -> None:
-        bias = values.bias if values.norm is None else None
-        self.drive = _Product(values.input, bias, specs.input, affine(layer.x), scale)
-        self._feed_back = _Product(values.recurrent, None, specs.recurrent, affine(layer.output_state), scale)
-        self._values, self._specs = values, specs
-        if values.peephole is not None:
-            cell_scale = 2.0 ** _power(layer)
-            self._peephole = quantize_multiplier(float(np.float32(cell_scale * affine(specs.peephole).scale / scale)))
-
-    def __call__(self, driven: Array, h: Array, c: Array) -> Array:
-        """int16 [batch, cells], where `driven` is what `drive` gave for the inputs of this step."""
-        total = saturate(np, saturate(np, driven, np.int16).astype(np.int32) + self._feed_back(h), np.int16)
-        if self._values.peephole is not None:
-            seen = multiply_by_quantized_multiplier(np, self._values.peephole.astype(np.int32) * c, *self._peephole)
-            total = saturate(np, total.astype(np.int32) + seen, np.int16)
-        return total if self._values.norm is None else _normalized(total, self._values, affine(self._specs.norm).scale)
-
-
 class IntegerCell:
-    """One integer LSTM: its rescaling factors, from declared specs, and its constant operands."""
+    """One integer LSTM: its rescaling factors, from declared specs, and its operands prepared."""
 
-    def __init__(
-        self, specs: Operands, values: Operands, intermediates: Sequence[TensorSpec], cell_clip: float, proj_clip: float
-    ) -> None:
-        normalized = specs.forget.norm is not None
-        self._gates = {
-            name: _Gate(gate, values.gates[name], specs, affine(intermediates[place]).scale if normalized else _Q3_12)
-            for name, gate in specs.gates.items()
-            for place in [_INTERMEDIATES[name]]
-        }
+    def __init__(self, layer: IntegerLayer, values: Operands) -> None:
+        specs, normalized = layer.specs, layer.specs.is_normalized
+        own = dict(zip(GATES, layer.intermediates, strict=False))
+        scales = [affine(own[name]).scale if normalized else _Q3_12 for name in specs.gates]
+        input, self._output = affine(layer.input), affine(specs.output_state)
+        biases = None if normalized else values.each("bias")
+        self._drive = IntegerProduct(values.each("input"), specs.each("input"), biases, input, scales)
+        self._recurrent = IntegerProduct(values.each("recurrent"), specs.each("recurrent"), None, self._output, scales)
+        self._values, self._specs, self._rows_alone = values, specs, layer.rows_alone
         self._power = _power(specs)
-        self._output = affine(specs.output_state)
-        self._hidden = affine(intermediates[_HIDDEN])
+        self._peepholes = {
+            name: quantize_multiplier(float(np.float32(2.0**self._power * affine(gate.peephole).scale / scale)))
+            for (name, gate), scale in zip(specs.gates.items(), scales, strict=True)
+            if gate.peephole is not None
+        }
+        self._prepare_output(layer, values)
+        self._cell_clip = stored_clip(layer.parameters.cell_clip, affine(specs.cell_state).scale, np.int16)
+        self._output_clip = stored_clip(layer.parameters.proj_clip, self._output.scale, np.int8)
+        self.widths = values.gates["output"].recurrent.shape[::-1]
+
+    def _prepare_output(self, layer: IntegerLayer, values: Operands) -> None:
+        self._hidden = affine(layer.intermediates[_HIDDEN])
+        self._open = quantize_multiplier(float(np.float32(2.0**-15 / float(self._hidden.scale) * 2.0**-15)))
         self._project = None
         if values.projection is not None:  # which the reference computes from hidden states of the opposite zero point
             self._hidden = Affine(self._hidden.scale, -self._hidden.zero_point)
-            weights, bias = values.projection, values.projection_bias
-            self._project = _Product(weights, bias, specs.projection, self._hidden, self._output.scale)
-        self._open = quantize_multiplier(float(np.float32(2.0**-15 / float(self._hidden.scale) * 2.0**-15)))
-        self._cell_clip = _stored_clip(cell_clip, affine(specs.cell_state).scale, np.int16)
-        self._output_clip = _stored_clip(proj_clip, self._output.scale, np.int8)
+            biases = None if values.projection_bias is None else [values.projection_bias]
+            self._project = IntegerProduct(
+                [values.projection], [layer.specs.projection], biases, self._hidden, [self._output.scale]
+            )
 
-    def drive(self, rows: Array) -> dict[str, Array]:
-        """What input rows [n, inputs] add to each gate [n, cells]."""
-        return {name: gate.drive(rows) for name, gate in self._gates.items()}
+    def drive(self, rows: Array, aux: Array | None) -> Array:
+        """What input rows [n, inputs] add to the gates, int16 [n, gates, cells]."""
+        return saturate(np, self._drive(rows), np.int16).reshape(len(rows), len(self._values.gates), self.widths[1])
 
-    def step(self, driven: dict[str, Array], h: Array, c: Array) -> tuple[Array, Array]:
+    def step(self, driven: Array, states: States) -> States:
         """States after one step: h, int8 [batch, outputs], which is also the output, and c, int16 [batch, cells]."""
-        gates = self._gates
-        forget = sigmoid(gates["forget"](driven["forget"], h, c))
-        modulation = tanh(gates["cell"](driven["cell"], h, c), 3)
-        update = sigmoid(gates["input"](driven["input"], h, c)) if "input" in gates else 32767 - forget
-        kept = _shifted_product(forget, c, 15)
-        c = saturate(np, kept + _shifted_product(update, modulation, 30 + self._power), np.int16)
-        if self._cell_clip > 0:
-            c = np.clip(c, -self._cell_clip, self._cell_clip)
-        opened = sigmoid(gates["output"](driven["output"], h, c)).astype(np.int32)
+        h, c = states
+        sums = driven.astype(np.int32) + self._recurrent(h).reshape(driven.shape)
+        totals = dict(zip(self._values.gates, np.moveaxis(saturate(np, sums, np.int16), 1, 0), strict=True))
+        forget = sigmoid(self._gate("forget", totals, c))
+        modulation = tanh(self._gate("cell", totals, c), 3)
+        update = sigmoid(self._gate("input", totals, c)) if "input" in totals else 32767 - forget
+        c = next_cell(c, forget, update, modulation, 30 + self._power, self._cell_clip)
+        opened = sigmoid(self._gate("output", totals, c)).astype(np.int32)
         hidden = multiply_by_quantized_multiplier(np, opened * tanh(c, 15 + self._power), *self._open)
         return self._projected(saturate(np, hidden + self._hidden.zero_point, np.int8)), c
+
+    def _gate(self, name: str, totals: dict[str, Array], c: Array) -> Array:
+        """One gate up to its function, int16 [batch, cells]."""
+        total, gate = totals[name], self._values.gates[name]
+        if name in self._peepholes:
+            total = total.copy()
+            part, weights = self._within_reach(total), gate.peephole[: self.widths[0]].astype(np.int32)
+            seen = multiply_by_quantized_multiplier(np, weights * self._within_reach(c), *self._peepholes[name])
+            part[...] = saturate(np, part.astype(np.int32) + seen, np.int16)
+        return total if gate.norm is None else _normalized(total, gate, affine(self._specs.gates[name].norm).scale)
+
+    def _within_reach(self, x: Array) -> Array:
+        """The numbers of [batch, cells] that peepholes count for, a view [batch, outputs].
+
+        The reference takes as many for each row as there are outputs, one row right after the other.
+        """
+        outputs, cells = self.widths
+        return x[:, :outputs] if self._rows_alone else x.reshape(-1)[: x.size // cells * outputs].reshape(-1, outputs)
 
     def _projected(self, hidden: Array) -> Array:
         if self._project is None:
@@ -138,17 +196,24 @@ class IntegerCell:
         return np.clip(result, -self._output_clip, self._output_clip) if self._output_clip > 0 else result
 
 
+def next_cell(c: Array, forget: Array, update: Array, modulation: Array, places: int, clip: int) -> Array:
+    """int16 cell state: forget * c + update * modulation / 2**places (reference: UpdateLstmCellInteger)."""
+    kept = shifted_product(forget, c, 15)
+    c = saturate(np, kept + shifted_product(update, modulation, places), np.int16)
+    return np.clip(c, -clip, clip) if clip > 0 else c
+
+
 def _power(specs: Operands) -> int:
     """The cell state's scale is 2 to this power."""
     return log2_of(float(affine(specs.cell_state).scale)) or 0
 
 
-def _stored_clip(clip: float, scale: np.float32, dtype: Any) -> int:
+def stored_clip(clip: float, scale: np.float32, dtype: Any) -> int:
     """A bound in steps of a scale, 0 for none."""
     return int(np.clip(np.float32(clip) / scale, 0, np.iinfo(dtype).max)) if clip > 0 else 0
 
 
-def _shifted_product(a: Array, b: Array, places: int) -> Array:
+def shifted_product(a: Array, b: Array, places: int) -> Array:
     """int32: a * b / 2**places, rounded; wrapped around as int16."""
     return rounding_divide_by_pot(np, a.astype(np.int32) * b, places).astype(np.int16).astype(np.int32)
 
