@@ -46,6 +46,8 @@ class TensorType(IntEnum):
     BFLOAT16 = 18
     INT2 = 19
     UINT4 = 20
+    FLOAT8_E4M3FN = 21
+    FLOAT8_E5M2 = 22
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -91,6 +93,8 @@ _DTYPES: dict[TensorType, np.dtype[Any]] = {
     TensorType.UINT32: np.dtype(np.uint32),
     TensorType.UINT16: np.dtype(np.uint16),
     TensorType.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
+    TensorType.FLOAT8_E4M3FN: np.dtype(ml_dtypes.float8_e4m3fn),
+    TensorType.FLOAT8_E5M2: np.dtype(ml_dtypes.float8_e5m2),
     TensorType.INT4: np.dtype(np.int8),
     TensorType.INT2: np.dtype(np.int8),
     TensorType.UINT4: np.dtype(np.uint8),

@@ -13,10 +13,8 @@ from .buffers import Buffers
 from .columns import Columns
 from .constants import decode
 from .quantization import read_quantization
-from .schema import ENUMS
 from .sparsity import read_sparsity, stored_count
 
-_TYPE_NAMES = {number: name for name, number in ENUMS["TensorType"].items()}
 _TYPES = {type.value: type for type in TensorType}
 _LARGEST = 2**58  # elements, zeros not counted: NumPy refuses to address more
 
@@ -93,8 +91,7 @@ def _check_references(columns: Columns, buffers: Buffers) -> None:
     unknown = ~np.isin(rows["type"], [type.value for type in TensorType])
     if unknown.any():
         row = int(np.argmax(unknown))
-        number = int(rows["type"][row])
-        what = f"Tensor type {_TYPE_NAMES.get(number, number)} is not supported."
+        what = f"Tensor type {int(rows['type'][row])} is not supported."
         raise UnsupportedError(what, where=columns.where("Tensor", row))
     if rows["external_buffer"].any():
         row = int(np.argmax(rows["external_buffer"] != 0))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import erf as exact_erf
-from math import inf, pi, sqrt
+from math import erfc, inf, pi, sqrt
 from typing import Any
 
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec
-from .affine import affine, requantized
+from ..graph import Array, TensorSpec, TensorType
+from .affine import affine, lacks_affine, requantized
 from .base import INT8, INT16, op
 from .fixedpoint import quantize_multiplier, round_half_away, rounding_divide_by_pot, saturate
 from .fused import clamp
@@ -90,15 +89,19 @@ def _rectified(xp: Any, x: Array, alpha: Any) -> Array:
     return result
 
 
-@op("PRELU", REAL, quantized=(BYTE,))
+@op("PRELU", REAL, quantized=(BYTE | INT16, BYTE))
 class Prelu(Binary):
-    """x where x >= 0, alpha * x elsewhere, with an alpha that broadcasts to x."""
+    """x where x >= 0, alpha * x elsewhere, with an alpha that broadcasts to x; for int16 it is an int8."""
 
     def infer(self, *inputs: TensorSpec) -> TensorSpec:
         result = super().infer(*inputs)
         if result.shape != inputs[0].shape:
             raise KernelError(f"PRELU has an alpha of shape {inputs[1]!r} for {inputs[0]!r}, which it would stretch.")
         return result
+
+    def refuses(self, *inputs: TensorSpec) -> str | None:
+        kinds = tuple(spec.type for spec in inputs)
+        return lacks_affine(self) if kinds == (TensorType.INT16, TensorType.INT8) else super().refuses(*inputs)
 
     def run(self, xp: Any, input: Array, alpha: Array) -> Array:
         return _rectified(xp, input, alpha)
@@ -123,13 +126,15 @@ class Elu(RealUnary):
         return np.where(x < 0, np.expm1(x), x)
 
 
-@op("GELU", REAL, quantized=(BYTE,), versions=3)
+@op("GELU", REAL, quantized=(BYTE | INT16,), versions=3)
 class Gelu(RealUnary):
     """x times the probability that a normal variable is less than x (Hendrycks and Gimpel, 2016)."""
 
     approximate: bool = False
 
     def run(self, xp: Any, input: Array) -> Array:
+        if input.dtype.itemsize < 4:
+            return self.run(xp, input.astype(np.float32)).astype(input.dtype)
         if self.approximate:
             curve = xp.tanh(sqrt(2 / pi) * (input + 0.044715 * (input * input * input)))
         else:
@@ -140,9 +145,12 @@ class Gelu(RealUnary):
         return curve
 
     def real(self, x: np.ndarray) -> Array:
+        single = x.astype(np.float32)
         if self.approximate:
-            return self.run(np, x)
-        return 0.5 * x * (1 + np.array([exact_erf(value * sqrt(0.5)) for value in x]))
+            inner = single * (1 + np.float32(0.044715) * single * single)
+            return np.float32(0.5) * single * (1 + np.tanh(np.float32(sqrt(2 / pi)) * inner))
+        lower = np.array([erfc(value) for value in (single * np.float32(-sqrt(0.5))).tolist()], np.float32)
+        return np.float32(0.5) * single * lower
 
 
 _ERF = (1.418945e-07, -5.669042e-06, 8.763996e-05, -6.197898e-04, -1.918266e-04, 1.0276905e-01, 1.1283792e00)

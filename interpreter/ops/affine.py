@@ -51,6 +51,14 @@ def lacks_affine(op: Op) -> str | None:
     return None
 
 
+def has_scale(op: Op) -> str | None:
+    """Sentence that names a quantised operand, for an op that has no meaning for it; None if there is none."""
+    for position, spec in enumerate(op.ins):
+        if spec is not None and spec.type in STORED and spec.quantization is not None:
+            return f"operator {op.name} is not supported with quantised {spec.type.name.lower()} operand {position}."
+    return None
+
+
 def lacks_zero_offset(op: Op) -> str | None:
     """Sentence that names an int16 operand or result whose zero point is not 0; None if there is none."""
     for spec in (*op.ins, *op.outs):

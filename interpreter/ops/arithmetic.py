@@ -13,6 +13,7 @@ from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .affine import affine, log2_of
 from .base import COMPLEX, FLOAT, INT8, INT16, INT32, INTEGER, NUMBER, Activation, op
+from .broadcast import broadcast_shapes
 from .fixedpoint import (
     activation_range,
     multiply_by_quantized_multiplier,
@@ -27,8 +28,17 @@ from .pointwise import BYTE, REAL, Binary, Body, Elementwise, binary
 
 QUANTIZED = BYTE | INT16
 
-binary("MAXIMUM", NUMBER, lambda xp, a, b: xp.maximum(a, b), "The greater of both elements.", versions=4)
-binary("MINIMUM", NUMBER, lambda xp, a, b: xp.minimum(a, b), "The lesser of both elements.", versions=4)
+
+def _maximum(xp: Any, a: Array, b: Array) -> Array:
+    return xp.maximum(a, b) if a.dtype.kind in "iu" else xp.where(a > b, a, b)
+
+
+def _minimum(xp: Any, a: Array, b: Array) -> Array:
+    return xp.minimum(a, b) if a.dtype.kind in "iu" else xp.where(a < b, a, b)
+
+
+binary("MAXIMUM", NUMBER, _maximum, "The greater of both elements; beside NaN the second one.", versions=4)
+binary("MINIMUM", NUMBER, _minimum, "The lesser of both elements; beside NaN the second one.", versions=4)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,7 +64,7 @@ class QuantizedBinary(Binary):
     def stored(self, xp: Any, input1: Array, input2: Array) -> Array:
         a, b = (x.astype(np.int32) - affine(s).zero_point for x, s in zip((input1, input2), self.ins, strict=True))
         result = self.rescaled(xp, a, b) + affine(self.outs[0]).zero_point
-        return xp.clip(result, *activation_range(self.activation, self.outs[0])).astype(input1.dtype)
+        return xp.clip(result, *activation_range(self.activation, self.outs[0])).astype(self.outs[0].dtype)
 
     @property
     def scales(self) -> tuple[np.float32, np.float32, np.float32]:
@@ -130,7 +140,7 @@ class Sub(Additive):
 
 @op("MUL", NUMBER | COMPLEX, quantized=(QUANTIZED,), versions=8)
 class Mul(Arithmetic):
-    """The product of both elements."""
+    """The product of both elements; that of quantised int16 may be int8 or uint8."""
 
     symmetric_int16 = True
 
@@ -139,12 +149,22 @@ class Mul(Arithmetic):
             return "operator MUL is not supported with an activation on complex numbers."
         return super().refuses(*inputs)
 
+    def infer(self, *inputs: TensorSpec) -> TensorSpec:
+        return TensorSpec(self.outs[0].type if self._narrows else inputs[0].type, broadcast_shapes(*inputs))
+
     def exact(self, xp: Any, a: Array, b: Array) -> Array:
         return a * b
 
     def rescaled(self, xp: Any, a: Array, b: Array) -> Array:
+        if self._narrows:  # as if the scales were 2**-15 and 2**-7 (reference: Mul of int16 to uint8)
+            return rounding_divide_by_pot(xp, xp.minimum((a * b + (1 << 14)) >> 15, 2**15 - 1), 8)
         first, second, result = self.scales
         return multiply_by_quantized_multiplier(xp, a * b, *quantize_multiplier(float(first * second / result)))
+
+    @property
+    def _narrows(self) -> bool:
+        kind = self.ins[0].type if self.ins[0] else None
+        return self.is_quantized and kind is TensorType.INT16 and self.outs[0].type in BYTE
 
 
 @op("DIV", NUMBER, quantized=(QUANTIZED,), versions=2)
@@ -155,8 +175,7 @@ class Div(Arithmetic):
         if a.dtype.kind not in "iu":
             return a / b
         require_divisors(xp, self.ins[1], b, 0)
-        quotient = a // b
-        return quotient + ((quotient < 0) & (quotient * b != a))
+        return truncated_quotient(a, b)
 
     def run_quantized(self, xp: Any, input1: Array, input2: Array) -> Array:
         require_divisors(xp, self.ins[1], input2, affine(self.ins[1]).zero_point)
@@ -176,6 +195,8 @@ class Div(Arithmetic):
 @op("SQUARED_DIFFERENCE", NUMBER, quantized=(INT8,), versions=2)
 class SquaredDifference(QuantizedBinary):
     """The square of the difference of both elements."""
+
+    as_stored = False
 
     def exact(self, xp: Any, a: Array, b: Array) -> Array:
         difference = a - b
@@ -243,6 +264,8 @@ class FloorMod(Binary):
 class AddN(Elementwise):
     """The sum of any number of operands of one shape."""
 
+    as_stored = False
+
     def infer(self, *inputs: TensorSpec) -> TensorSpec:
         shapes = sorted({shape_of(spec) for spec in inputs})
         if len(shapes) > 1:
@@ -251,6 +274,12 @@ class AddN(Elementwise):
 
     def run(self, xp: Any, input: Array, *inputs: Array) -> Array:
         return reduce(xp.add, inputs, input)
+
+
+def truncated_quotient(a: Array, b: Array) -> Array:
+    """a / b of integers without the fraction; no element of `b` is 0."""
+    quotient = a // b
+    return quotient + ((quotient < 0) & (quotient * b != a))
 
 
 def require_divisors(xp: Any, spec: TensorSpec | None, divisor: Array, zero: int) -> None:

@@ -60,8 +60,17 @@ def scatter(xp: Any, x: Array, kernel: Array, axes: Axes, matmul: Callable[[Arra
     return total[(slice(None), *(slice(a.before, a.before + a.size) for a in axes))]
 
 
+class _Convolution(WeightedOp):
+    """What the convolutions share."""
+
+    @property
+    def weights_zero_point(self) -> int:
+        """Signed filters have none, whatever the file says."""
+        return super().weights_zero_point if self.weights_spec.type is TensorType.UINT8 else 0
+
+
 @op("CONV_2D", FLOAT, FLOAT, FLOAT, quantized=_QUANTIZED, versions=8)
-class Conv2D(WeightedOp):
+class Conv2D(_Convolution):
     """2-D convolution of [n, h, w, c] with filters [out, h, w, c / groups] (reference: conv.cc)."""
 
     padding: Padding = Padding.SAME
@@ -85,6 +94,13 @@ class Conv2D(WeightedOp):
             )
         self.check_bias(bias, w[0])
         return TensorSpec(input.type, output_shape(x[0], self.axes(x, w), w[0]))
+
+    def refuses(self, *inputs: Any) -> str | None:
+        if (refused := super().refuses(*inputs)) or not self.is_quantized or self.hybrid:
+            return refused
+        if self.weights_spec.dtype.kind == "i" and quantization(self.weights_spec).zero_points.any():
+            return "operator CONV_2D is not supported with signed filters whose zero points are not 0."
+        return None
 
     @property
     def wide(self) -> bool:
@@ -110,7 +126,7 @@ class Conv2D(WeightedOp):
 
 
 @op("DEPTHWISE_CONV_2D", FLOAT, FLOAT, FLOAT, quantized=_QUANTIZED, versions=7)
-class DepthwiseConv2D(WeightedOp):
+class DepthwiseConv2D(_Convolution):
     """Convolution of each channel of [n, h, w, c] with its own filters, [1, h, w, c * multiplier] in all.
 
     The multiplier follows from the shapes (reference: depthwise_conv.cc).
@@ -160,7 +176,7 @@ class DepthwiseConv2D(WeightedOp):
         return total
 
 
-class _Transposed(WeightedOp):
+class _Transposed(_Convolution):
     """What the transposed convolutions share; the first operand is the shape of the output."""
 
     positions: ClassVar[tuple[int, int]] = (2, 1)
@@ -234,7 +250,7 @@ class TransposeConv(_Transposed):
 
 
 @op("CONV_3D", FLOAT, FLOAT, FLOAT)
-class Conv3D(WeightedOp):
+class Conv3D(_Convolution):
     """3-D convolution of [n, d, h, w, c] with filters [d, h, w, c, out] (reference: conv3d.cc)."""
 
     padding: Padding = Padding.SAME

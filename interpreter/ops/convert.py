@@ -10,11 +10,11 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .affine import stored_range
-from .base import BOOL, COMPLEX, NUMBER, PACKED, Op, op
+from .base import BOOL, COMPLEX, PACKED, Op, op
 from .broadcast import Shape, broadcast_shapes
-from .host import shape_of
+from .host import FIXED_WIDTH, shape_of
 
-VALUE = NUMBER | BOOL | COMPLEX | PACKED
+VALUE = FIXED_WIDTH
 
 
 @op("CAST", VALUE, versions=9)
@@ -102,8 +102,12 @@ class ComplexPart(Op):
     """A real number of each complex one."""
 
     def infer(self, input: TensorSpec) -> TensorSpec:
-        single = input.type is TensorType.COMPLEX64
-        return TensorSpec(TensorType.FLOAT32 if single else TensorType.FLOAT64, input.shape)
+        return TensorSpec(part_type(input.type), input.shape)
+
+
+def part_type(kind: TensorType) -> TensorType:
+    """Type of the parts of complex numbers of type `kind`."""
+    return TensorType.FLOAT32 if kind is TensorType.COMPLEX64 else TensorType.FLOAT64
 
 
 @op("COMPLEX_ABS", COMPLEX)

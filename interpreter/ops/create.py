@@ -9,13 +9,13 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec
-from .base import BOOL, COMPLEX, FLOAT, HALF, INDEX, INT8, INT16, INT32, INT64, NUMBER, Op, op
-from .host import VALUES, dimensions, integers, known, normalize_axis, require_rank, scalar, shape_of
+from .base import BOOL, FLOAT, HALF, INDEX, INT8, INT16, INT32, INT64, NUMBER, Op, op
+from .host import FIXED_WIDTH, VALUES, dimensions, integers, known, normalize_axis, require_rank, scalar, shape_of
 
 Shape = tuple[int, ...]
 
 
-@op("FILL", INDEX, VALUES, versions=4)
+@op("FILL", INDEX, VALUES, versions=5)
 class Fill(Op):
     """A tensor of shape `dims` that holds the scalar `value` everywhere."""
 
@@ -80,7 +80,7 @@ def _step_count(start: Any, limit: Any, delta: Any) -> int:
     return dimensions([ceil(count)], "RANGE: the result")[0]
 
 
-@op("ONE_HOT", INDEX, INT32, NUMBER | BOOL, NUMBER | BOOL)
+@op("ONE_HOT", INDEX, INDEX, NUMBER | BOOL, NUMBER | BOOL)
 class OneHot(Op):
     """A new dimension `axis` of `depth` elements: `on_value` at the position that the index says, else `off_value`.
 
@@ -109,10 +109,7 @@ def _depth(depth: np.ndarray) -> int:
     return dimensions([scalar(depth, "ONE_HOT: depth")], "ONE_HOT: depth")[0]
 
 
-_MATRIX = NUMBER | BOOL | COMPLEX
-
-
-@op("MATRIX_DIAG", _MATRIX)
+@op("MATRIX_DIAG", FIXED_WIDTH)
 class MatrixDiag(Op):
     """Square matrices [..., n, n] with the vectors `diagonal` [..., n] on their diagonals, zero elsewhere."""
 
@@ -128,7 +125,7 @@ class MatrixDiag(Op):
         return result.reshape(*batch, n, n)
 
 
-@op("MATRIX_SET_DIAG", _MATRIX, _MATRIX)
+@op("MATRIX_SET_DIAG", FIXED_WIDTH, FIXED_WIDTH)
 class MatrixSetDiag(Op):
     """`matrices` [..., m, n] with the vectors `diagonal` [..., min(m, n)] on their diagonals instead."""
 

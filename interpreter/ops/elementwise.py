@@ -13,10 +13,9 @@ from .base import BOOL, INDEX, INT8, INT16, INTEGER, NUMBER, op
 from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate
 from .gemmlowp import inverse_sqrt
 from .host import host
-from .pointwise import REAL, RealUnary, Unary, binary, unary
+from .pointwise import REAL, PlainUnary, RealUnary, Unary, binary, unary
 
-unary("SQRT", REAL, lambda xp, x: xp.sqrt(x), "The square root of each element.", versions=2)
-unary("SQUARE", NUMBER, lambda xp, x: x * x, "Each element times itself.")
+unary("SQUARE", NUMBER, lambda xp, x: x * x, "Each element times itself.", base=PlainUnary)
 unary("SIN", REAL, lambda xp, x: xp.sin(x), "The sine of each element.", versions=2)
 unary("COS", REAL, lambda xp, x: xp.cos(x), "The cosine of each element.", versions=2)
 unary("NEG", NUMBER, lambda xp, x: -x, "Each element with the opposite sign.")
@@ -24,7 +23,7 @@ unary("CEIL", REAL, lambda xp, x: xp.ceil(x), "The least integer that is no less
 unary("FLOOR", REAL, lambda xp, x: xp.floor(x), "The greatest integer that is no greater than each element.")
 unary("ROUND", REAL, lambda xp, x: xp.rint(x), "The integer nearest to each element; halves go to the even one.")
 unary("SIGN", REAL | INDEX, lambda xp, x: xp.sign(x), "-1, 0 or 1 by the sign of each element.", versions=2)
-unary("ZEROS_LIKE", NUMBER, lambda xp, x: xp.zeros_like(x), "Zeros in the shape and type of the operand.")
+unary("ZEROS_LIKE", NUMBER, lambda xp, x: xp.zeros_like(x), "Zeros in the shape and type of it.", base=PlainUnary)
 unary("LOGICAL_NOT", BOOL, lambda xp, x: xp.logical_not(x), "The negation of each element.")
 
 binary("LOGICAL_AND", BOOL, lambda xp, a, b: xp.logical_and(a, b), "Whether both elements are true.")
@@ -44,7 +43,7 @@ binary("RIGHT_SHIFT", INTEGER, _shift_right, "Arithmetic shift to the right, by 
 class Abs(Unary):
     """The magnitude of each element."""
 
-    symmetric_int16 = True
+    symmetric_int16, as_stored = True, False
 
     def run(self, xp: Any, input: Array) -> Array:
         return xp.abs(input)
@@ -103,6 +102,27 @@ class Rsqrt(RealUnary):
         root = multiply_by_quantized_multiplier(xp, xp.ones_like(x), root, root_shift + _ROOT_BITS)
         result = multiply_by_quantized_multiplier(xp, root, mantissa, shift - _ROOT_BITS) + out_zero_point
         return saturate(xp, xp.where(x == zero_point, np.iinfo(self.outs[0].dtype).max, result), self.outs[0].dtype)
+
+
+@op("SQRT", REAL, quantized=(INT8 | INT16,), versions=2)
+class Sqrt(Unary):
+    """The square root of each element. Quantised numbers must not be negative; their roots are rounded down."""
+
+    symmetric_int16 = True
+
+    def run(self, xp: Any, input: Array) -> Array:
+        return xp.sqrt(input)
+
+    def run_quantized(self, xp: Any, input: Array) -> Array:
+        if host(xp.any(input < affine(self.operand).zero_point)):
+            raise KernelError("Sqrt is only defined for non-negative values.")
+        return super().run_quantized(xp, input)
+
+    def stored(self, xp: Any, x: Array) -> Array:
+        (scale, zero_point), out = affine(self.operand), affine(self.outs[0])
+        root = xp.sqrt(scale * xp.maximum(x - zero_point, 0).astype(np.float32))
+        steps = xp.minimum(xp.floor(root / out.scale), np.float32(2.0**30)).astype(np.int32)
+        return saturate(xp, steps + out.zero_point, self.outs[0].dtype)
 
 
 _ROOT_BITS = 20  # fraction bits that a quantised reciprocal square root keeps until it is rescaled

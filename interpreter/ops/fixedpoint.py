@@ -15,6 +15,9 @@ from .base import Activation
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
+BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
+"""With it added, away from zero, float32 numbers that are cut off are rounded to the nearest, halves away from zero."""
+
 
 @overload
 def quantize_multiplier(real: float) -> tuple[int, int]: ...
@@ -50,10 +53,15 @@ def multiply_by_quantized_multiplier(xp: Any, x: Array, mantissa: Any, shift: An
 
 def multiply_wide_by_quantized_multiplier(xp: Any, x: Array, mantissa: Any, shift: Any) -> Array:
     """int32 array: the same for int64 accumulators, |x| < 2**47, with a 15-bit mantissa and one rounding (16x8)."""
-    reduced = np.where(np.asarray(mantissa) < 0x7FFF0000, (np.asarray(mantissa, np.int64) + (1 << 15)) >> 16, 0x7FFF)
+    reduced = fifteen_bits(mantissa)
     total = 15 - np.asarray(shift, np.int64)
     rounding = np.left_shift(np.int64(1), total - 1)
     return ((x.astype(np.int64) * _on(xp, reduced) + _on(xp, rounding)) >> _on(xp, total)).astype(np.int32)
+
+
+def fifteen_bits(mantissa: Any) -> np.ndarray:
+    """A 31-bit mantissa as one of 15 bits, int64."""
+    return np.where(np.asarray(mantissa) < 0x7FFF0000, (np.asarray(mantissa, np.int64) + (1 << 15)) >> 16, 0x7FFF)
 
 
 def saturating_rounding_doubling_high_mul(xp: Any, a: Array, b: Any) -> Array:

@@ -31,6 +31,8 @@ def activate(xp: Any, x: Array, activation: Activation) -> Array:
 def clamp(xp: Any, x: Array, low: float | None, high: float | None) -> Array:
     """`x` held between two bounds of which either may be None; NaN stays NaN."""
     kind = x.dtype.type
+    if low is not None and x.dtype.kind == "u":
+        low = max(low, 0.0)
     if low is None:
         return x if high is None else xp.minimum(x, kind(high))
     return xp.maximum(x, kind(low)) if high is None else xp.clip(x, kind(low), kind(high))

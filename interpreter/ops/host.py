@@ -9,10 +9,13 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec
-from .base import BOOL, COMPLEX, NUMBER, PACKED, STRING
+from .base import BOOL, COMPLEX, FLOAT8, NUMBER, PACKED, STRING
 
-VALUES = NUMBER | BOOL | COMPLEX | PACKED | STRING
+VALUES = NUMBER | FLOAT8 | BOOL | COMPLEX | PACKED | STRING
 """Element types that can be moved about without looking at them: all but resources and variants."""
+
+FIXED_WIDTH = VALUES - STRING
+"""Those of them whose elements all take the same number of bytes."""
 
 MAX_DIMENSION = 2**31 - 1
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, Quantization, TensorSpec
-from .base import BOOL, FLOAT, HALF, INDEX, INT16, INT32, INTEGER, Op, op
+from ..graph import Array, TensorSpec
+from .base import BOOL, FLOAT, INDEX, INT16, INTEGER, Op, op
 from .host import VALUES, dimensions, integers, known, normalize_axis, require_indices, require_rank, shape_of
 from .segment import combine
 
 Shape = tuple[int, ...]
 
 
-@op("GATHER", VALUES, INT16 | INDEX, versions=7)
+@op("GATHER", VALUES, INT16 | INDEX, versions=8)
 class Gather(Op):
     """Slices of `params` along `axis`, picked by `indices`; the first `batch_dims` dimensions of both go together.
 
@@ -55,7 +55,7 @@ def _batch_gather(xp: Any, params: Array, indices: Array, axis: int, batch: int)
     return rows[of_batch, of_middle, picked].reshape(*outer, *middle, *indices.shape[batch:], *inner)
 
 
-@op("GATHER_ND", VALUES, INT16 | INDEX, versions=5)
+@op("GATHER_ND", VALUES, INT16 | INDEX, versions=6)
 class GatherNd(Op):
     """Slices of `params`, picked by the tuples that the last dimension of `indices` holds.
 
@@ -115,51 +115,3 @@ def _summing_type(dtype: np.dtype[Any]) -> Any:
     if dtype.kind == "f":
         return dtype
     return np.uint64 if dtype.itemsize == 8 else np.int32
-
-
-@op("EMBEDDING_LOOKUP", INT32, VALUES, versions=5)
-class EmbeddingLookup(Op):
-    """Rows of `value` at `ids` [n]; quantised rows become real numbers where the output is of a floating-point type.
-
-    Quantisation is symmetric: one scale, one for each row, or one for each block of a row.
-    """
-
-    def infer(self, ids: TensorSpec, value: TensorSpec) -> TensorSpec:
-        if ids.rank != 1 or value.rank < 2:
-            raise KernelError(f"EMBEDDING_LOOKUP got {ids} and {value}, expected a vector and a matrix or more.")
-        if self.outs[0].type != value.type and value.quantization is not None:
-            _require_row_scales(value, value.quantization)
-        return TensorSpec(self.outs[0].type, (*shape_of(ids), *shape_of(value)[1:]))
-
-    def refuses(self, ids: TensorSpec, value: TensorSpec) -> str | None:
-        result = self.outs[0].type
-        if result == value.type:
-            return None
-        if value.quantization is None or result not in FLOAT | HALF:
-            return f"operator EMBEDDING_LOOKUP is not supported from {value.type.name} to {result.name}."
-        if np.any(value.quantization.zero_points):
-            return (
-                "operator EMBEDDING_LOOKUP is not supported with zero points other than 0 where it gives real numbers."
-            )
-        return None
-
-    def run(self, xp: Any, ids: Array, value: Array) -> Array:
-        require_indices(xp, self.ins[0], ids, value.shape[0], "Embedding Lookup: index out of bounds")
-        rows = xp.take(value, ids, axis=0)
-        spec, result = self.ins[1], self.outs[0]
-        if spec is None or spec.quantization is None or spec.type == result.type:
-            return rows
-        scales = xp.asarray(spec.quantization.scales).reshape(-1, 1)
-        if scales.size > 1:
-            scales = xp.take(scales.reshape(value.shape[0], -1), ids, axis=0)
-        blocks = scales.shape[1]
-        real = rows.reshape(ids.size, blocks, prod(value.shape[1:]) // blocks) * scales[:, :, None]
-        return real.reshape(rows.shape).astype(result.dtype)
-
-
-def _require_row_scales(value: TensorSpec, quantization: Quantization) -> None:
-    rows, count = shape_of(value)[0], len(quantization.scales)
-    per_row = count // rows if rows else 0
-    fits = per_row * rows == count and per_row and prod(shape_of(value)[1:]) % per_row == 0
-    if count > 1 and not (fits and (quantization.block_size or quantization.axis == 0)):
-        raise KernelError(f"EMBEDDING_LOOKUP got {count} scales along {quantization.axis} for the rows of {value}.")

@@ -5,23 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .base import FLOAT, INT8, INT16, INT32, INT64, PACKED, UINT8, OptionalSpec, op
+from .base import FLOAT, INT8, INT16, INT32, INT64, PACKED, UINT8, OptionalSpec, Specs, op
 from .fixedpoint import round_half_away
 from .products import ProductOp, WeightedOp, integer_matmul, quantization, quantize_rows, scale_ratio
 from .windows import expect_rank
+
+_SHUFFLED = 1  # weights_format SHUFFLED4x16INT8
 
 
 @op("FULLY_CONNECTED", FLOAT, FLOAT, FLOAT,
     quantized=(FLOAT | INT8 | UINT8 | INT16, INT8 | UINT8 | INT16 | PACKED, FLOAT | INT32 | INT64),
     versions=14)  # fmt: skip
 class FullyConnected(WeightedOp):
-    """Rows of the input times the transpose of weights [units, depth], plus a bias (reference: fully_connected.cc)."""
+    """Rows of the input times the transpose of weights [units, depth], plus a bias (reference: fully_connected.cc).
+
+    Sparse weights are spread over their shape. Of the activation of products with blockwise weights the reference knows
+    nothing; here it is applied.
+    """
+
+    sparse: ClassVar[frozenset[int]] = frozenset({1})
+    takes_blocks: ClassVar[bool] = True
 
     weights_format: int = 0
     keep_num_dims: bool = False
@@ -29,9 +38,14 @@ class FullyConnected(WeightedOp):
     quantized_bias_type: TensorType = TensorType.FLOAT32
 
     def refuses(self, *inputs: Any) -> str | None:
-        if self.weights_format:
-            return "operator FULLY_CONNECTED is not supported with shuffled weights."
+        if self.weights_format and not self._is_shuffled:
+            return "operator FULLY_CONNECTED takes shuffled weights only if they, and the input, are uint8."
         return super().refuses(*inputs)
+
+    @property
+    def _is_shuffled(self) -> bool:
+        types = {self.input_spec.type, self.weights_spec.type}
+        return self.weights_format == _SHUFFLED and self.is_quantized and types == {TensorType.UINT8}
 
     def shape(self, input_shape: Sequence[int], weights_shape: Sequence[int]) -> tuple[int, ...]:
         """Shape of the result."""
@@ -40,14 +54,22 @@ class FullyConnected(WeightedOp):
             return (*input_shape[:-1], units)
         return (math.prod(input_shape) // depth if depth else math.prod(input_shape[:-1]), units)
 
-    def infer(self, input: TensorSpec, weights: TensorSpec, bias: OptionalSpec = None) -> TensorSpec:
+    def infer(self, input: TensorSpec, weights: TensorSpec, bias: OptionalSpec = None) -> Specs:
         units, depth = expect_rank(self.name, "weights", weights, 2)
         x = input.shape or ()
         fits = x[-1:] == (depth,) if self.keep_num_dims or not depth else math.prod(x) % depth == 0
         if not fits:
             raise KernelError(f"FULLY_CONNECTED got input of shape {x}, expected rows of {depth} elements.")
         self.check_bias(bias, units)
-        return TensorSpec(self.outs[0].type, self.shape(x, (units, depth)))
+        result = TensorSpec(self.outs[0].type, self.shape(x, (units, depth)))
+        if not self._is_shuffled:
+            return result
+        if units % 4 or depth % 16 or math.prod(x) // max(depth, 1) not in (1, 4):
+            raise KernelError(
+                f"FULLY_CONNECTED got input of shape {x} and shuffled weights {(units, depth)}: "
+                "expected 1 or 4 rows, and weights in blocks of 4 x 16."
+            )
+        return result, TensorSpec(TensorType.UINT8, x)
 
     @property
     def wide(self) -> bool:
@@ -55,15 +77,21 @@ class FullyConnected(WeightedOp):
         return super().wide and not narrow
 
     def steps(self, xp: Any, accumulator: Array) -> Array:
-        """Scaled in float64 and rounded once, unlike in the other operators."""
+        """Scaled in float64 and rounded once, unlike in the other operators, but for int16 and shuffled weights."""
+        if self._is_shuffled or self.weights_spec.type is TensorType.INT16:
+            return super().steps(xp, accumulator)
         ratio = self.ratio if isinstance(self.ratio, float) else xp.asarray(self.ratio)
         return round_half_away(xp, accumulator.astype(np.float64) * ratio).astype(np.int32)
 
     def run(self, xp: Any, input: Array, weights: Array, bias: Array | None = None) -> Array:
+        weights = self.dense(xp, weights)
         y = xp.matmul(self._rows(input, weights), weights.T)
         return self.finish(xp, y, bias).reshape(self.shape(input.shape, weights.shape))
 
-    def run_quantized(self, xp: Any, input: Array, weights: Array, bias: Array | None = None) -> Array:
+    def run_quantized(self, xp: Any, input: Array, weights: Array, bias: Array | None = None) -> Any:
+        weights = self.dense(xp, weights)
+        if self._is_shuffled:
+            return self._run_shuffled(xp, input, weights, bias)
         kernel, rows = self.centred_weights(xp, weights).T, self._rows(input, weights)
         if self.blockwise:
             x, scale = quantize_rows(xp, rows, asymmetric=True)
@@ -74,6 +102,16 @@ class FullyConnected(WeightedOp):
         else:
             y = self.finish_integer(xp, self.matmul(xp, self.centred_input(xp, rows), kernel), bias)
         return y.reshape(self.shape(input.shape, weights.shape))
+
+    def _run_shuffled(self, xp: Any, input: Array, weights: Array, bias: Array | None) -> tuple[Array, Array]:
+        """Weights in blocks of 4 x 16, zero points 128 taken off; also what the kernel makes of the input."""
+        units, depth = weights.shape
+        kernel = weights.view(np.int8).reshape(units // 4, depth // 16, 4, 16).swapaxes(1, 2).reshape(units, depth)
+        x = self._rows(input ^ 0x80, weights)
+        total = self.matmul(xp, x.view(np.int8).astype(np.float32), kernel.astype(np.float32).T)
+        shuffled = x.reshape(len(x), -1, 16).swapaxes(0, 1)
+        result = self.finish_integer(xp, total, bias).reshape(self.shape(input.shape, weights.shape))
+        return result, xp.ascontiguousarray(shuffled).reshape(input.shape)
 
     @property
     def blockwise(self) -> bool:
@@ -101,7 +139,11 @@ _PAIRS = {
 
 @op("BATCH_MATMUL", FLOAT | INT8, FLOAT | INT8, quantized=(FLOAT | INT8 | INT16, INT8 | INT16), versions=4)
 class BatchMatMul(ProductOp):
-    """Products of the last two dimensions, the leading ones broadcast (reference: batch_matmul.cc)."""
+    """Products of the last two dimensions, the leading ones broadcast (reference: batch_matmul.cc).
+
+    With float32 times int8 each row has a scale of its own. The reference mixes the scales up where there is more than
+    one batch dimension.
+    """
 
     adj_x: bool = False
     adj_y: bool = False

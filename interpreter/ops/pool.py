@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from .fixedpoint import activation_range
 from .fused import activate
 from .windows import Axes, expect_rank, output_shape, pad, plan, taps
 
-_STORED = (INT8 | UINT8 | INT16,)
+_INTEGERS = INT8 | UINT8 | INT16
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,6 +32,16 @@ class _Pool(Op):
         """Geometry for an input of this shape."""
         window, strides = (self.filter_height, self.filter_width), (self.stride_h, self.stride_w)
         return plan(self.name, shape[1:3], window, strides, self.padding)
+
+    @cached_property
+    def is_quantized(self) -> bool:
+        """Whether elements are integers, which need no scale here unless an activation limits them."""
+        return bool(self.quantized) and self.ins[0] is not None and self.ins[0].type in _INTEGERS
+
+    def refuses(self, input: TensorSpec) -> str | None:
+        if self.is_quantized and self.fused_activation_function and self.outs[0].quantization is None:
+            return f"operator {self.name} needs the scale of its result for an activation, which has none."
+        return None
 
     def infer(self, input: TensorSpec) -> TensorSpec:
         shape = expect_rank(self.name, "input", input, 4)
@@ -54,7 +64,7 @@ class _Pool(Op):
         return xp.clip(steps, *limits).astype(self.outs[0].dtype)
 
 
-@op("AVERAGE_POOL_2D", FLOAT, quantized=_STORED, versions=3)
+@op("AVERAGE_POOL_2D", FLOAT, quantized=(_INTEGERS,), versions=3)
 class AveragePool2D(_Pool):
     """Mean of the elements of each window that lie inside the input."""
 
@@ -67,7 +77,7 @@ class AveragePool2D(_Pool):
         return self.stored(xp, xp.sign(total) * ((xp.abs(total) + count // 2) // count))
 
 
-@op("MAX_POOL_2D", FLOAT, quantized=_STORED, versions=3)
+@op("MAX_POOL_2D", FLOAT, quantized=(_INTEGERS,), versions=3)
 class MaxPool2D(_Pool):
     """Greatest element of each window; NaN never wins, and -inf gives the least finite number."""
 

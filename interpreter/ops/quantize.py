@@ -11,21 +11,19 @@ from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .affine import affine, lacks_affine, requantized, stored_range
 from .base import FLOAT, HALF, INT8, INT16, INT32, PACKED, UINT8, Op, op
-from .fixedpoint import round_half_away
+from .fixedpoint import BELOW_HALF, round_half_away
 from .host import normalize_axis, shape_of
 from .lookup import Resident
 from .pointwise import Unary
 
 _RESULTS = {
     TensorType.FLOAT32: INT8 | UINT8 | INT16 | PACKED,
-    TensorType.INT8: INT8 | UINT8,
-    TensorType.UINT8: INT8 | UINT8,
+    TensorType.INT8: INT8 | UINT8 | INT16,
+    TensorType.UINT8: INT8 | UINT8 | INT16,
     TensorType.INT16: INT8 | INT16 | INT32,
     TensorType.INT32: INT8 | INT16,
 }
 """Types of result that QUANTIZE gives, by type of operand."""
-
-_BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
 
 
 class Grid:
@@ -83,7 +81,7 @@ class Quantize(Unary):
         scales, zero_points = self._grid.on(xp, input.ndim)
         low, high = stored_range(self.outs[0].type)
         steps = input / scales
-        steps += xp.copysign(_BELOW_HALF, steps)  # cut off below, this rounds halves away from zero
+        steps += xp.copysign(BELOW_HALF, steps)  # cut off below, this rounds halves away from zero
         steps = xp.trunc(xp.clip(steps, low - zero_points, high - zero_points))
         steps += zero_points
         return steps.astype(self.outs[0].dtype)

@@ -87,9 +87,9 @@ class Total(Reduction):
         return mantissa, shift
 
 
-@op("SUM", NUMBER, INT32, quantized=(BYTE | INT16, INT32), versions=2)
+@op("SUM", NUMBER | BOOL, INT32, quantized=(BYTE | INT16, INT32), versions=2)
 class Sum(Total):
-    """The sum over `axes`."""
+    """The sum over `axes`; that of booleans is whether any is true."""
 
     def reduced(self, xp: Any, x: Array, over: Shape) -> Array:
         return xp.sum(x, axis=over, keepdims=self.keep_dims, dtype=x.dtype)
@@ -131,7 +131,15 @@ class Extreme(Reduction):
         return None if got == wanted else f"operator {self.name} needs a result with {wanted}, got {got}."
 
 
-@op("REDUCE_MAX", NUMBER, INT32, versions=3)
+def _limits(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """Least and greatest value of a type."""
+    if dtype.kind == "b":
+        return False, True
+    info = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
+    return info.min, info.max
+
+
+@op("REDUCE_MAX", NUMBER | BOOL, INT32, versions=3)
 class ReduceMax(Extreme):
     """The greatest element over `axes`."""
 
@@ -139,10 +147,10 @@ class ReduceMax(Extreme):
         return xp.max(x, axis=over, keepdims=self.keep_dims)
 
     def of_nothing(self, dtype: np.dtype[Any]) -> Any:
-        return np.iinfo(dtype).min if dtype.kind in "iu" else np.finfo(dtype).min
+        return _limits(dtype)[0]
 
 
-@op("REDUCE_MIN", NUMBER, INT32, versions=3)
+@op("REDUCE_MIN", NUMBER | BOOL, INT32, versions=3)
 class ReduceMin(Extreme):
     """The least element over `axes`."""
 
@@ -150,12 +158,12 @@ class ReduceMin(Extreme):
         return xp.min(x, axis=over, keepdims=self.keep_dims)
 
     def of_nothing(self, dtype: np.dtype[Any]) -> Any:
-        return np.iinfo(dtype).max if dtype.kind in "iu" else np.finfo(dtype).max
+        return _limits(dtype)[1]
 
 
-@op("REDUCE_PROD", NUMBER, INT32, quantized=(INT8 | INT16, INT32), versions=2)
+@op("REDUCE_PROD", NUMBER | BOOL, INT32, quantized=(INT8 | INT16, INT32), versions=2)
 class ReduceProd(Reduction):
-    """The product over `axes`."""
+    """The product over `axes`; that of booleans is whether all are true."""
 
     def reduced(self, xp: Any, x: Array, over: Shape) -> Array:
         return xp.prod(x, axis=over, keepdims=self.keep_dims, dtype=x.dtype)

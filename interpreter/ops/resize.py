@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .base import FLOAT, INT8, INT16, INT32, UINT8, Op, op
+from .base import BOOL, FLOAT, HALF, INT8, INT16, INT32, UINT8, Op, op
 from .fixedpoint import round_half_away
 from .host import integers, known
 from .windows import expect_rank
 
 _UINT16 = frozenset({TensorType.UINT16})
+_PIXEL = FLOAT | HALF | INT8 | UINT8 | INT16 | INT32 | _UINT16 | frozenset({TensorType.UINT32}) | BOOL
+_Positions: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Along an axis: lower and upper neighbour of each output pixel, and the weights of both."""
+
 _ONE = 1 << 10
 """1.0 in the fixed-point coordinates of integer images."""
 
@@ -49,7 +53,7 @@ class _Resize(Op):
         return list(zip(input.shape[1:3], self.size(size), strict=True))
 
 
-@op("RESIZE_NEAREST_NEIGHBOR", FLOAT | INT8 | UINT8 | INT16, INT32, versions=4)
+@op("RESIZE_NEAREST_NEIGHBOR", _PIXEL, INT32, versions=4)
 class ResizeNearestNeighbor(_Resize):
     """Each output pixel is the input pixel nearest to it (reference: resize_nearest_neighbor.h)."""
 
@@ -78,15 +82,30 @@ class ResizeBilinear(_Resize):
         return super().infer(input, size)
 
     def run(self, xp: Any, input: Array, size: Array) -> Array:
-        if input.dtype in (np.float32, np.uint8):
-            mixed = self._mix(xp, input.astype(np.float32), [self._positions(*p) for p in self.pairs(input, size)])
-            return mixed if input.dtype == np.float32 else (mixed + np.float32(0.5)).astype(input.dtype)
-        mixed = self._mix(xp, input.astype(np.int64), [self._fixed_positions(*p) for p in self.pairs(input, size)])
-        half = _ONE * _ONE // 2
-        return (xp.sign(mixed) * ((xp.abs(mixed) + half) // (2 * half))).astype(input.dtype)
+        pairs = self.pairs(input, size)
+        if input.dtype == np.uint8:
+            mixed = self._mix_at_once(xp, input.astype(np.float32), [self._positions(*pair) for pair in pairs])
+            return (mixed + np.float32(0.5)).astype(np.uint8)
+        if input.dtype == np.float32:
+            return self._mix(xp, input, [self._positions(*pair) for pair in pairs])
+        wide = np.int32 if input.dtype == np.int8 else np.int64
+        mixed = self._mix(xp, input.astype(wide), [self._fixed_positions(*pair) for pair in pairs])
+        mixed += _ONE * _ONE // 2 - (mixed < 0).astype(wide)  # so that the shift rounds halves away from zero
+        return (mixed >> 20).astype(input.dtype)
 
-    def _mix(self, xp: Any, x: Array, positions: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Array:
-        """`positions` along each axis: lower and upper neighbour, and the weights of both."""
+    def _mix(self, xp: Any, x: Array, positions: list[_Positions]) -> Array:
+        """Rows are mixed first, then columns."""
+        (top, bottom, above, below), (left, right, before, after) = positions
+        above, below = (xp.asarray(weight, dtype=x.dtype)[:, None, None] for weight in (above, below))
+        before, after = (xp.asarray(weight, dtype=x.dtype)[:, None] for weight in (before, after))
+        rows = xp.take(x, xp.asarray(top), axis=1) * above
+        rows += xp.take(x, xp.asarray(bottom), axis=1) * below
+        mixed = xp.take(rows, xp.asarray(left), axis=2) * before
+        mixed += xp.take(rows, xp.asarray(right), axis=2) * after
+        return mixed
+
+    def _mix_at_once(self, xp: Any, x: Array, positions: list[_Positions]) -> Array:
+        """The same sum in the order in which the reference rounds it."""
         (top, bottom, above, below), (left, right, before, after) = positions
         above, below = (xp.asarray(weight)[:, None, None] for weight in (above, below))
         before, after = (xp.asarray(weight)[:, None] for weight in (before, after))
@@ -99,7 +118,7 @@ class ResizeBilinear(_Resize):
             + xp.take(lower, at_right, axis=2) * below * after
         )
 
-    def _positions(self, size: int, out: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _positions(self, size: int, out: int) -> _Positions:
         aligned = self.align_corners and out > 1
         scale = np.float32(size - 1) / np.float32(out - 1) if aligned else np.float32(size) / np.float32(out)
         at = np.arange(out, dtype=np.float32)
@@ -110,7 +129,7 @@ class ResizeBilinear(_Resize):
         after = at - low.astype(np.float32)
         return low, high, np.float32(1) - after, after
 
-    def _fixed_positions(self, size: int, out: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _fixed_positions(self, size: int, out: int) -> _Positions:
         aligned = self.align_corners and out > 1
         extent, steps = (size - 1, out - 1) if aligned else (size, out)
         scale = (_ONE * extent + steps // 2) // steps

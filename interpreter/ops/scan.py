@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .affine import Affine, affine
+from .affine import Affine, affine, has_scale
 from .base import BOOL, INDEX, NUMBER, Activation, Op, op
 from .fixedpoint import saturate, saturating_rounding_doubling_high_mul
 from .fused import activate
@@ -54,18 +54,18 @@ class ArgExtreme(Op):
 
 @op("ARG_MAX", NUMBER | BOOL, INDEX, versions=3)
 class ArgMax(ArgExtreme):
-    """Position along `axis` of the first greatest element."""
+    """Position along `axis` of the first greatest element that is not NaN."""
 
     def positions(self, xp: Any, x: Array, axis: int) -> Array:
-        return xp.argmax(x, axis=axis)
+        return xp.argmax(x if x.dtype.kind in "iub" else xp.fmax(x, x.dtype.type(-np.inf)), axis=axis)
 
 
 @op("ARG_MIN", NUMBER | BOOL, INDEX, versions=3)
 class ArgMin(ArgExtreme):
-    """Position along `axis` of the first least element."""
+    """Position along `axis` of the first least element that is not NaN."""
 
     def positions(self, xp: Any, x: Array, axis: int) -> Array:
-        return xp.argmin(x, axis=axis)
+        return xp.argmin(x if x.dtype.kind in "iub" else xp.fmin(x, x.dtype.type(np.inf)), axis=axis)
 
 
 @op("CUMSUM", NUMBER, INDEX)
@@ -79,6 +79,9 @@ class Cumsum(Op):
         if axis.value is not None:
             self._along(axis.value, input.rank)
         return TensorSpec(input.type, input.shape)
+
+    def refuses(self, input: TensorSpec, axis: TensorSpec) -> str | None:
+        return has_scale(self)
 
     def run(self, xp: Any, input: Array, axis: Array) -> Array:
         along = self._along(known(self.ins[1], axis), input.ndim)

@@ -9,9 +9,20 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .base import ANY, BOOL, COMPLEX, INDEX, NUMBER, Op, OptionalSpec, op
+from .base import ANY, INDEX, PACKED, Op, OptionalSpec, op
 from .broadcast import broadcast_shapes
-from .host import VALUES, dimensions, integers, known, normalize_axes, normalize_axis, require_rank, scalar, shape_of
+from .host import (
+    FIXED_WIDTH,
+    VALUES,
+    dimensions,
+    integers,
+    known,
+    normalize_axes,
+    normalize_axis,
+    require_rank,
+    scalar,
+    shape_of,
+)
 
 Shape = tuple[int, ...]
 
@@ -124,7 +135,7 @@ class Rank(Op):
         return xp.array(tensor.ndim, dtype=np.int32)
 
 
-@op("BROADCAST_TO", VALUES, INDEX, versions=3)
+@op("BROADCAST_TO", VALUES, INDEX, versions=4)
 class BroadcastTo(Op):
     """`tensor` stretched to `shape`: dimensions align at the right, and 1 stretches. A view without a copy."""
 
@@ -172,7 +183,7 @@ def _met(kind: TensorType, a: Shape, b: Shape) -> np.ndarray:
     return np.array(broadcast_shapes(TensorSpec(kind, a), TensorSpec(kind, b)), kind.dtype)
 
 
-_BITS = NUMBER | BOOL | COMPLEX
+_BITS = FIXED_WIDTH - PACKED
 
 
 @op("BITCAST", _BITS)

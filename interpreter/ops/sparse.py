@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ _VALUES = FLOAT | INT32 | INT64 | INT8 | UINT8
 class Densify(Op):
     """A sparse constant as a dense tensor. The operand is the vector of its stored values."""
 
+    sparse: ClassVar[frozenset[int]] = frozenset({0})
+
     def infer(self, values: TensorSpec) -> TensorSpec:
         return TensorSpec(values.type, values.shape)
 
@@ -30,12 +32,16 @@ class Densify(Op):
         return None
 
     def run(self, xp: Any, values: Array) -> Array:
-        spec = self.ins[0]
-        assert spec is not None
-        assert spec.sparsity is not None
-        result = xp.zeros(shape_of(spec), dtype=values.dtype)
-        result.reshape(-1)[xp.asarray(positions(spec.sparsity, shape_of(spec)))] = values.reshape(-1)
-        return result
+        assert self.ins[0] is not None
+        return spread(xp, values, self.ins[0])
+
+
+def spread(xp: Any, values: Array, spec: TensorSpec) -> Array:
+    """The dense tensor of a sparse constant: its stored values where they belong, 0 elsewhere."""
+    assert spec.sparsity is not None
+    result = xp.zeros(shape_of(spec), dtype=values.dtype)
+    result.reshape(-1)[xp.asarray(positions(spec.sparsity, shape_of(spec)))] = values.reshape(-1)
+    return result
 
 
 def positions(sparsity: Sparsity, shape: Shape) -> np.ndarray:

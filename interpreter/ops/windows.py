@@ -69,7 +69,7 @@ def _axis(operator: str, size: int, window: int, stride: int, dilation: int, pad
         if value < 1:
             raise KernelError(f"{operator} got {name} {value}, expected at least 1.")
     span = (window - 1) * dilation + 1
-    out = -(-size // stride) if padding is Padding.SAME else (size + stride - span) // stride
+    out = -(-size // stride) if padding is Padding.SAME else int((size + stride - span) / stride)
     if out < 0:
         raise KernelError(f"{operator} got a window that spans {span} elements of an input of {size}.")
     total = max((out - 1) * stride + span - size, 0) if out else 0

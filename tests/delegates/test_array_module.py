@@ -34,7 +34,7 @@ def resolve(module: Any, path: str) -> Any:
     return module
 
 
-NAMES = sorted(set().union(*(names_taken_from_xp(path.read_text(encoding="utf-8")) for path in OPS.glob("*.py"))))
+NAMES = sorted(set().union(*(names_taken_from_xp(path.read_text(encoding="utf-8")) for path in OPS.rglob("*.py"))))
 
 
 @pytest.fixture(scope="module")

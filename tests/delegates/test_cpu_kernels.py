@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 from bench_models import mobilenet_v2
 
-from tests.ops.harness import Case, Operand, const, one_op
-from tests.ops.test_conv import CONV, DEPTHWISE, SAME, TRANSPOSE, VALID, floats, int8, real, stored, weights
+from tests.ops.harness import Case, Operand, const, one_op, q
+from tests.ops.test_conv import CONV, DEPTHWISE, SAME, TRANSPOSE, VALID, floats, int8, int16, real, stored, weights
 from tests.ops.test_matmul import CASES as MATMUL
 from tests.ops.test_pool import CASES as POOL
 from tflite_cupy import Interpreter, write_model
 from tflite_cupy.delegates.cpu import kernels
 from tflite_cupy.delegates.cpu.kernels import finish, gemm, packing, threads
 from tflite_cupy.interpreter.ops.base import Activation, Op, refusal
-from tflite_cupy.interpreter.ops.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from tflite_cupy.interpreter.ops.fixedpoint import (
+    multiply_by_quantized_multiplier,
+    multiply_wide_by_quantized_multiplier,
+    quantize_multiplier,
+)
 
 RELU6 = {"fused_activation_function": Activation.RELU6}
 TWICE = {"stride_h": 2, "stride_w": 2}
@@ -34,6 +38,13 @@ LARGER = [
     stored("CONV_2D", int8(1, 20, 21, 32), weights(24, 1, 1, 32, channels=24), 24, int8(1), "int8-1x1", SAME, RELU6),
     stored("DEPTHWISE_CONV_2D", int8(1, 20, 21, 32), weights(1, 3, 3, 32, channels=32, axis=3), 32, int8(1), "int8",
            SAME, TWICE),
+    real("CONV_2D", (1, 20, 21, 32), (24, 3, 3, 8), 24, "grouped", SAME, RELU6),
+    real("CONV_2D", (1, 20, 21, 32), (64, 1, 1, 8), 64, "grouped-1x1", SAME),
+    stored("CONV_2D", int8(1, 6, 5, 400), weights(9, 2, 2, 400, channels=9), 9, q(None, 3.0, 5), "int8-deep", SAME),
+    stored("CONV_2D", int8(1, 20, 21, 32), weights(24, 3, 3, 8, channels=24), 24, int8(1), "int8-grouped", SAME),
+    stored("CONV_2D", int16(1, 20, 21, 32), weights(24, 3, 3, 32, channels=24), 24, q(None, 2e-3), "16x8", SAME),
+    stored("DEPTHWISE_CONV_2D", int16(1, 20, 21, 32), weights(1, 3, 3, 32, channels=32, axis=3), 32, q(None, 1e-3),
+           "16x8", SAME, TWICE),
 ]  # fmt: skip
 
 
@@ -62,6 +73,10 @@ CASES = [*LARGER, *filter(has_kernel, (*CONV, *DEPTHWISE, *TRANSPOSE, *MATMUL, *
 
 
 def assert_same(got: Any, want: Any) -> None:
+    if isinstance(want, tuple):
+        for part in zip(got, want, strict=True):
+            assert_same(*part)
+        return
     assert got.dtype == want.dtype
     assert got.shape == want.shape
     if got.dtype.kind == "f":
@@ -104,11 +119,13 @@ def test_kernel_has_no_state_that_threads_share(case: Case) -> None:
                 np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("operator", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
-def test_weights_that_come_with_a_call_are_left_to_the_body(operator: str) -> None:
-    shape = {"CONV_2D": (4, 3, 3, 2), "DEPTHWISE_CONV_2D": (1, 3, 3, 2), "FULLY_CONNECTED": (4, 2)}[operator]
-    case = Case(operator, [floats(1, 5, 5, 2), floats(*shape), None], {"stride_h": 1, "stride_w": 1})
-    assert kernels.prepare(one_op(case), {}, 1) is None
+@pytest.mark.parametrize(("operator", "shape"), [("CONV_2D", (4, 3, 3, 2)), ("FULLY_CONNECTED", (4, 2))])
+def test_weights_that_come_with_a_call_are_left_to_the_body(operator: str, shape: tuple[int, ...]) -> None:
+    operands = [floats(1, 5, 5, 2), floats(*shape), None]
+    op = one_op(Case(operator, operands, {"stride_h": 1, "stride_w": 1}))
+    kernel = kernels.prepare(op, {}, 1)
+    assert kernel is not None
+    np.testing.assert_allclose(kernel(*operands), op.body(np, *operands), rtol=1e-5)
 
 
 def test_equal_weights_are_packed_once() -> None:
@@ -138,8 +155,29 @@ def test_requantisation_is_exact(seed: int, kind: Any, dtype: Any) -> None:
     low = zero_point if kind is finish.RequantizePositive else zero_point - 5
     end = finish.Ending(zero_point, (low, int(np.iinfo(dtype).max) - 1), np.dtype(dtype))
     got = np.empty(accumulator.shape, dtype)
-    kind(bias.astype(np.float64), mantissa, shift, end)(accumulator.astype(np.float32), got)
+    kind(bias.astype(np.float64), mantissa, shift, end, np.float32)(accumulator.astype(np.float32), got)
     np.testing.assert_array_equal(got, np.clip(steps + zero_point, *end.limits))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_wide_requantisation_is_exact(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mantissa, shift = quantize_multiplier(np.exp(rng.uniform(np.log(2**-20), np.log(2**-4), 5)))
+    bias = rng.integers(-(2**30), 2**30, 5)
+    accumulator = rng.integers(-(2**34), 2**34, (1000, 5))
+    steps = multiply_wide_by_quantized_multiplier(np, accumulator + bias, mantissa, shift)
+    end = finish.Ending(0, (-32768, 32767), np.dtype(np.int16))
+    got = np.empty(accumulator.shape, np.int16)
+    finish.RequantizeWide(bias.astype(np.float64), mantissa, shift, end, np.float64)(accumulator.astype(float), got)
+    np.testing.assert_array_equal(got, np.clip(steps, *end.limits))
+
+
+@pytest.mark.parametrize("depth", [256, 257, 2000])
+def test_deep_products_of_bytes_are_exact(depth: int) -> None:
+    a, b = np.full((2, depth), 255, np.float32), np.full((depth, 3), -255, np.float32)
+    out = np.empty((2, 3))
+    gemm.multiply(a, b, out)
+    assert (out == -255 * 255 * depth).all()
 
 
 def test_ranges_are_covered_once() -> None:

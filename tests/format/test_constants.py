@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ def raw(data: bytes) -> np.ndarray:
         (TensorType.UINT4, b"\x21\xf8", [1, 2, 8, 15]),
         (TensorType.INT2, b"\xe4\x01", [0, 1, -2, -1, 1]),
         (TensorType.INT16, b"\xff\xff\x01\x02", [-1, 513]),
+        (TensorType.FLOAT8_E4M3FN, b"\x38\xb8\x7e\x01", [1, -1, 448, 2**-9]),
+        (TensorType.FLOAT8_E5M2, b"\x3c\xbc\x7b\xfc", [1, -1, 57344, -inf]),
         (TensorType.BOOL, b"\0\1\2\xff", [False, True, True, True]),
     ],
 )

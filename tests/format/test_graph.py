@@ -103,7 +103,7 @@ TENSOR: list[Fault] = [
     (strings, f"{TENSORS}[0]", {"shape_signature": (-1, -1)}, ModelError, f"{TENSORS}[0].shape_signature"),
     (strings, f"{TENSORS}[0]", {"shape_signature": (5,)}, ModelError, f"{TENSORS}[0].shape_signature"),
     (strings, f"{TENSORS}[0]", {"shape_signature": (-2,)}, ModelError, f"{TENSORS}[0].shape_signature"),
-    (strings, f"{TENSORS}[0]", {"type": 21}, UnsupportedError, f"{TENSORS}[0]"),
+    (strings, f"{TENSORS}[0]", {"type": 23}, UnsupportedError, f"{TENSORS}[0]"),
     (strings, f"{TENSORS}[0]", {"type": -1}, UnsupportedError, f"{TENSORS}[0]"),
     (strings, f"{TENSORS}[0]", {"external_buffer": 1}, UnsupportedError, f"{TENSORS}[0]"),
     (strings, f"{TENSORS}[0]", {"buffer": 99}, ModelError, f"{TENSORS}[0].buffer"),

@@ -20,7 +20,7 @@ A test module of a family lists its cases as data and runs them all with one tes
 Operands are arrays, None for an absent one, or `Operand`s made by `const(array)` (stored in the file),
 `variable(array)` (the state of a recurrent op, zeros at first) and `q(array, scale, zero_point, type=..., axis=...,
 constant=...)` (quantised). `outputs` gives types, or `q(None, scale, zero_point)` for quantised ones; shapes follow
-from `infer`.
+from `infer`, but where the declared shape is what the operator goes by, `Operand(shape=...)` declares it.
 
 Backends: `numpy` binds the op, asks `refusal` and `infer` and runs the body, which must not write to its inputs and
 must give the declared dtype, the inferred shape and, where given, `expect`; `device` does so with arrays that host code
@@ -60,6 +60,7 @@ class Operand:
     quantization: Quantization | None = None
     constant: bool = False
     variable: bool = False
+    shape: tuple[int, ...] | None = None  # of outputs whose declared shape says what the operator makes
 
 
 def const(data: Any, type: TensorType | None = None) -> Operand:
@@ -191,7 +192,7 @@ def _check_reference(case: Case) -> None:
         return
     _, results = _run(case, np, np.asarray)
     for got, want in zip(results, reference(case, litert), strict=True):
-        compare(case, np.asarray(got), want)
+        compare(case, _bits(np.asarray(got)), want)
 
 
 def reference(case: Case, litert: Any) -> list[np.ndarray]:
@@ -205,9 +206,14 @@ def reference(case: Case, litert: Any) -> list[np.ndarray]:
     interpreter.allocate_tensors()
     fed = [o.data for o in _operands(case) if o is not None and not (o.constant or o.variable)]
     for detail, data in zip(interpreter.get_input_details(), fed, strict=True):
-        interpreter.set_tensor(detail["index"], data)
+        interpreter.set_tensor(detail["index"], _bits(np.asarray(data)))
     interpreter.invoke()
     return [_fetch(interpreter, detail) for detail in interpreter.get_output_details()]
+
+
+def _bits(array: np.ndarray) -> np.ndarray:
+    """8-bit floats as int8, as the reference's Python API takes and gives them; other arrays as they are."""
+    return array.view(np.int8) if array.dtype.name.startswith("float8") else array
 
 
 def _fetch(interpreter: Any, detail: Mapping[str, Any]) -> np.ndarray:
@@ -273,7 +279,8 @@ def _graph(case: Case, shapes: Sequence[tuple[int, ...] | None] | None) -> Graph
     numbers = iter(range(len(given)))
     ins = tuple(ABSENT if o is None else next(numbers) for o in operands)
     outs = tuple(range(len(given), len(given) + len(outputs)))
-    tensors += [_tensor(f"output{i}", o, s) for i, (o, s) in enumerate(zip(outputs, known, strict=True))]
+    declared = [s if o.shape is None else o.shape for o, s in zip(outputs, known, strict=True)]
+    tensors += [_tensor(f"output{i}", o, s) for i, (o, s) in enumerate(zip(outputs, declared, strict=True))]
     scratch = tuple(range(len(tensors), len(tensors) + len(case.intermediates)))
     tensors += [_tensor(f"intermediate{i}", o, ()) for i, o in enumerate(case.intermediates)]
     node = Node(

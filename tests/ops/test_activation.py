@@ -87,6 +87,13 @@ QUANTIZED = [
     ),
     Case("TANH", [q(INT16, 0.1)], outputs=[q(None, 0.01)], refused="needs a result of scale 2**-15", label="scale"),
     Case("HARD_SWISH", [q(INT8, 13.0)], outputs=[q(None, 0.1)], refused="can't bring scale", label="scale"),
+    *(
+        Case("GELU", [q(INT16, 1e-3)], {"approximate": rough}, outputs=[q(None, 7e-4)], label=f"int16 rough {rough}")
+        for rough in (False, True)
+    ),
+    Case("GELU", [X.astype(np.float16)], rtol=2e-3, atol=1e-3, label="float16"),
+    Case("PRELU", [q(INT16[:1024].reshape(4, 256), 0.01), q(INT8, 0.011, 3)], outputs=[q(None, 0.02)], label="int16"),
+    Case("PRELU", [q(INT16, 0.01), q(INT16, 0.01)], refused="not supported with int16 `alpha`", label="int16 alpha"),
     Case("RELU", [q(INT16, 0.1, 3)], refused="needs zero point 0", label="int16 offset"),
 ]
 

@@ -187,7 +187,39 @@ QUANTIZED = [
     ),
 ]
 
-CASES = [*REAL, *FUSED, *INTEGRAL, *POWERS, *WRONG, *SUMS, *QUANTIZED]
+WITH_NAN = np.array([[1, np.nan, 3, np.nan], [2, 5, np.nan, np.nan]], F32)
+EXTREMES = [Case(name, [*WITH_NAN], label="NaN") for name in ("MAXIMUM", "MINIMUM")]
+
+WORDS = np.arange(-(2**15), 2**15, 11, dtype=np.int16)
+NARROWED = [
+    Case(
+        "MUL",
+        [q(WORDS, 2**-15), q(WORDS[::-1].copy(), 2**-15)],
+        {"fused_activation_function": activation},
+        outputs=[q(None, 2**-7, zero_point, type=kind)],
+        label=f"int16 to {kind.name} {activation.name}",
+    )
+    for kind, zero_point in ((TensorType.INT8, 0), (TensorType.INT8, 10), (TensorType.UINT8, 128))
+    for activation in (Activation.NONE, Activation.RELU6)
+]
+PLAIN = [
+    Case("ADD_N", [q(np.int8([1, 2]), 0.1), q(np.int8([1, 2]), 0.1)], refused="quantised int8 operand 0", label="int8"),
+    Case(
+        "SQUARED_DIFFERENCE", [q(np.uint8([1]), 0.1), q(np.uint8([2]), 0.1)], refused="quantised uint8", label="uint8"
+    ),
+]
+UNSIGNED = [
+    Case(
+        "ADD",
+        [np.uint32([0, 1]), np.uint32([1, 4])],
+        {"fused_activation_function": Activation.RELU_N1_TO_1},
+        expect=[np.uint32([1, 1])],
+        label="uint32 RELU_N1_TO_1",
+        unreferenced="it has no kernel",
+    )
+]
+
+CASES = [*REAL, *FUSED, *INTEGRAL, *POWERS, *WRONG, *SUMS, *QUANTIZED, *EXTREMES, *NARROWED, *PLAIN, *UNSIGNED]
 
 
 @pytest.mark.parametrize(("case", "backend"), matrix(CASES))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.ops.harness import Case, Operand, check, const, matrix, q
-from tflite_cupy.interpreter.graph import TensorType
-from tflite_cupy.interpreter.ops.base import Activation, Padding
+from tests.ops.harness import Case, Operand, arrays, check, const, matrix, one_op, q
+from tflite_cupy.interpreter.graph import Sparsity, TensorType
+from tflite_cupy.interpreter.ops.base import Activation, Padding, refusal
 
 SAME, VALID = {"padding": Padding.SAME}, {"padding": Padding.VALID}
 STRIDED = {"stride_h": 2, "stride_w": 3}
@@ -106,6 +107,10 @@ CONV = [
     hybrid("CONV_2D", (2, 6, 7, 5), weights(4, 3, 3, 5, channels=4), 4, "hybrid", SAME, RELU),
     hybrid("CONV_2D", (2, 6, 7, 5), weights(4, 3, 3, 5), 4, "hybrid-per-tensor", SAME),
     hybrid("CONV_2D", (1, 6, 6, 8), weights(6, 3, 3, 4, channels=6), 6, "hybrid-grouped", SAME),
+    hybrid("CONV_2D", (1, 6, 7, 5), q(integers(4, 3, 3, 5, low=-127), 0.01, 4, constant=True), 4, "hybrid-zero-point",
+           SAME),
+    real("CONV_2D", (1, 7, 7, 2), (3, 4, 2, 2), 3, "no-window-fits-by-less-than-a-stride", VALID,
+         {"stride_h": 3, "dilation_h_factor": 3}, unreferenced="it can't hand out empty results"),
     real("CONV_2D", (1, 6, 6, 3), (4, 3, 3, 2), 4, "channels", SAME, raises="multiple of the"),
     real("CONV_2D", (1, 6, 6, 4), (3, 3, 3, 2), 3, "groups", SAME, raises="multiple of the number of groups",
          unreferenced="it reads past the groups"),
@@ -118,6 +123,8 @@ CONV = [
          refused="not supported with int8"),
     stored("CONV_2D", int8(1, 4, 4, 2), q(integers(2, 1, 1, 2), [0.1, 0.2], [0, 1], constant=True), 2, q(None, 1.0),
            "zero-points", refused="zero points are not 0"),
+    stored("CONV_2D", int8(1, 4, 4, 2), q(integers(2, 1, 1, 2), 0.1, 5, constant=True), 2, q(None, 1.0), "zero-point",
+           refused="zero points are not 0"),
 ]  # fmt: skip
 
 DEPTHWISE = [
@@ -133,6 +140,8 @@ DEPTHWISE = [
            q(None, 0.1, 100), "uint8", SAME, {"depth_multiplier": 1}),
     stored("DEPTHWISE_CONV_2D", int16(1, 6, 7, 4), weights(1, 3, 3, 4, channels=4, axis=3), 4, q(None, 1e-3), "16x8",
            SAME, {"depth_multiplier": 1}),
+    stored("DEPTHWISE_CONV_2D", int8(1, 6, 7, 4), q(integers(1, 3, 3, 4, low=-127), 0.01, 9, constant=True), 4,
+           q(None, 0.1, 7), "int8-zero-point", SAME),
     hybrid("DEPTHWISE_CONV_2D", (2, 6, 7, 4), weights(1, 3, 3, 4, channels=4, axis=3), 4, "hybrid", SAME,
            {"depth_multiplier": 1}),
     real("DEPTHWISE_CONV_2D", (1, 6, 6, 4), (1, 3, 3, 6), 6, "channels", raises="multiple of the input channels"),
@@ -160,6 +169,8 @@ TRANSPOSE = [
                outputs=[q(None, 0.1, 3, type=TensorType.INT8)]),
     transposed(int8(1, 4, 5, 2), weights(4, 3, 3, 2), (1, 8, 10, 4), "int8-per-tensor", SAME, TWICE,
                outputs=[q(None, 0.1, 3, type=TensorType.INT8)]),
+    transposed(int8(1, 4, 5, 2), q(integers(4, 3, 3, 2, low=-127), 0.01, 9, constant=True), (1, 8, 10, 4),
+               "int8-zero-point", SAME, TWICE, outputs=[q(None, 0.1, 3, type=TensorType.INT8)]),
     transposed(uint8(1, 4, 5, 2), q(integers(4, 3, 3, 2, dtype=np.uint8), 0.01, 120, constant=True), (1, 8, 10, 4),
                "uint8", SAME, TWICE, outputs=[q(None, 0.1, 100, type=TensorType.UINT8)]),
     transposed(int16(1, 4, 5, 2), weights(4, 3, 3, 2, channels=4), (1, 8, 10, 4), "16x8", SAME, TWICE,
@@ -201,6 +212,13 @@ def test_operator(case: Case, backend: str) -> None:
     check(case, backend)
 
 
+def test_sparse_filters_are_refused() -> None:
+    op = one_op(CONV[0])
+    assert op.ins[1] is not None
+    sparse = replace(op.ins[1], sparsity=Sparsity((0, 1, 2, 3), (), ()))
+    assert "not supported with sparse filter" in (refusal(op, (op.ins[0], sparse, op.ins[2])) or "")
+
+
 def test_huge_windows_are_built_in_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
     case = CONV[0]
     whole = np.asarray(_result(case))
@@ -209,6 +227,4 @@ def test_huge_windows_are_built_in_slabs(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def _result(case: Case) -> Any:
-    from tests.ops.harness import arrays, one_op
-
     return one_op(case).body(np, *arrays(case))

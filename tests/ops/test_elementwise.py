@@ -53,6 +53,10 @@ QUANTIZED = [
     Case("RSQRT", [q(INT8, 0.1, -100)], outputs=[q(None, 0.03)], raises="only defined for positive", label="negative"),
     Case("ABS", [q(INT16, 0.01, 3)], refused="needs zero point 0", label="int16 offset"),
     Case("EXP", [q(INT8, [0.1, 0.2], axis=0)], refused="needs one scale", label="per channel"),
+    Case("SQRT", [q(INT8[28:], 0.1, -100)], outputs=[q(None, 0.03, -128)], label="int8"),
+    Case("SQRT", [q(INT16[INT16 >= 0], 1e-3)], outputs=[q(None, 7e-4)], label="int16"),
+    Case("SQRT", [q(INT8, 0.1, -100)], outputs=[q(None, 0.03)], raises="defined for non-negative", label="negative"),
+    Case("SQUARE", [q(INT8, 0.1)], refused="not supported with quantised int8 operand 0", label="int8"),
     Case("SQRT", [BITS], refused="is not supported with bool `input`; it takes float32", label="bool"),
 ]
 

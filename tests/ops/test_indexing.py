@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from tests.ops.harness import Case, check, const, matrix, one_op, q
-from tflite_cupy.interpreter.graph import Quantization, TensorSpec, TensorType
-from tflite_cupy.interpreter.ops.base import evaluate, infer_outputs
-from tflite_cupy.interpreter.ops.indexing import EmbeddingLookup
+from tflite_cupy.interpreter.graph import TensorType
+from tflite_cupy.interpreter.ops.base import infer_outputs
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(3, 4, 5)).astype(np.float32)
@@ -79,58 +78,12 @@ SCATTER = [
     Case("SCATTER_ND", [ROWS, UPDATES, const(ints(4))], outputs=[F32], raises="which do not fit"),
 ]
 
-TABLE = RNG.integers(-127, 128, (6, 4)).astype(np.int8)
-
-EMBEDDING = [
-    Case("EMBEDDING_LOOKUP", [ints(1, 0, 2), const(X)], outputs=[F32]),
-    Case("EMBEDDING_LOOKUP", [ints(5, 5), q(TABLE, 0.1, constant=True)], outputs=[q(None, 0.1, type=I8)], label="int8"),
-    Case("EMBEDDING_LOOKUP", [ints(5, 0, 5), q(TABLE, 0.1, constant=True)], outputs=[F32], label="int8 to float"),
-    Case(
-        "EMBEDDING_LOOKUP",
-        [ints(3, 1), q(TABLE, np.linspace(0.01, 0.2, 6), constant=True)],
-        outputs=[F32],
-        label="a scale for each row",
-        version=3,
-    ),
-    Case(
-        "EMBEDDING_LOOKUP",
-        [ints(3, 1), q(TABLE % 8, 0.1, type=TensorType.INT4, constant=True)],
-        outputs=[F32],
-        label="int4 to float",
-        version=4,
-    ),
-    Case("EMBEDDING_LOOKUP", [ints(), const(X)], outputs=[F32], label="none"),
-    Case("EMBEDDING_LOOKUP", [ints(3), const(X)], outputs=[F32], raises="Embedding Lookup: index out of bounds: got 3"),
-    Case("EMBEDDING_LOOKUP", [ints(-1), const(X)], outputs=[F32], raises="index out of bounds: got -1"),
-    Case("EMBEDDING_LOOKUP", [np.int32(1), const(X)], outputs=[F32], raises="expected a vector and a matrix"),
-    Case(
-        "EMBEDDING_LOOKUP",
-        [ints(1), q(TABLE, [0.1] * 4, axis=1, constant=True)],
-        outputs=[F32],
-        raises="4 scales along 1 for the rows",
-    ),
-    Case("EMBEDDING_LOOKUP", [ints(1), const(TABLE)], outputs=[F32], refused="not supported from INT8 to FLOAT32"),
-    Case("EMBEDDING_LOOKUP", [ints(1), q(TABLE, 0.1, 3)], outputs=[F32], refused="zero points other than 0"),
-]
-
-CASES = GATHER + SCATTER + EMBEDDING
+CASES = GATHER + SCATTER
 
 
 @pytest.mark.parametrize(("case", "backend"), matrix(CASES))
 def test_operator(case: Case, backend: str) -> None:
     check(case, backend)
-
-
-def test_rows_with_a_scale_for_each_block() -> None:
-    scales = np.linspace(0.5, 6, 12).astype(np.float32)
-    blocks = Quantization(scales, np.zeros(12, np.int64), axis=1, block_size=2)
-    op = EmbeddingLookup(
-        ins=(TensorSpec(TensorType.INT32, (2,)), TensorSpec(TensorType.INT4, (6, 4), blocks)),
-        outs=(TensorSpec(TensorType.FLOAT16, (2, 4)),),
-    )
-    (rows,) = evaluate(op, [ints(5, 1), TABLE % 8])
-    expected = (TABLE % 8)[[5, 1]] * np.repeat(scales.reshape(6, 2), 2, axis=1)[[5, 1]]
-    np.testing.assert_array_equal(rows, expected.astype(np.float16))
 
 
 def test_the_shape_is_open_while_that_of_a_scatter_is() -> None:

@@ -168,7 +168,32 @@ REVERSE = [
     Case("REVERSE_SEQUENCE", [X, const(ints(1))], {"seq_dim": 1}, raises=r"expected \[2\]"),
 ]
 
-CASES = TRANSPOSE + CONCATENATION + PACK + SPLIT + TILE + REVERSE
+NIBBLES = RNG.integers(-8, 8, (2, 3)).astype(np.int8)
+OTHER_TYPES = [
+    Case(
+        "PACK",
+        [q(BYTES, 0.1, 3), q(BYTES, 0.2, 3)],
+        {"values_count": 2},
+        refused="operands of the scale",
+        label="scales",
+    ),
+    Case(
+        "CONCATENATION",
+        [q(NIBBLES, 0.1, type=TensorType.INT4), q(NIBBLES, 0.1, type=TensorType.INT4)],
+        outputs=[q(None, 0.1, type=TensorType.INT4)],
+        label="int4",
+    ),
+    Case(
+        "CONCATENATION",
+        [WORDS, WORDS],
+        {"fused_activation_function": Activation.RELU},
+        refused="not supported with an activation on string",
+    ),
+    Case("SPLIT", [const(np.int64(1)), X[:, :2].copy()], {"num_splits": 2}, outputs=[F32] * 2, label="by int64"),
+    Case("SPLIT_V", [X, const(ints(1, 2)), const(np.int64(1))], {"num_splits": 2}, outputs=[F32] * 2, label="by int64"),
+]
+
+CASES = OTHER_TYPES + TRANSPOSE + CONCATENATION + PACK + SPLIT + TILE + REVERSE
 
 
 @pytest.mark.parametrize(("case", "backend"), matrix(CASES))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.ops.harness import Case, Operand, arrays, check, const, matrix, one_op, q
-from tflite_cupy.interpreter.graph import Quantization, TensorType
+from tflite_cupy.delegates.cpu import kernels
+from tflite_cupy.interpreter.graph import Quantization, Sparsity, TensorType
 from tflite_cupy.interpreter.ops.base import Activation, refusal
 from tflite_cupy.interpreter.ops.products import integer_matmul, quantize_rows
 
@@ -27,13 +29,21 @@ SCALES = np.float32([0.01, 0.02, 0.005, 0.013, 0.03])
 BIAS = np.int32([500, -3000, 0, 70, 1999])
 
 
+UROWS = q(RNG.integers(0, 256, (4, 32)).astype(np.uint8), 0.02, 128)
+UBLOCKS = RNG.integers(0, 256, (8, 32)).astype(np.uint8)
+UBIAS = q(RNG.integers(-2000, 2000, 8).astype(np.int32), 0.0002, constant=True)
+SHUFFLED = {"weights_format": 1}
+USUMS = q(None, 0.001, type=TensorType.INT16), TensorType.UINT8
+
+
 def bias(scale: Any, wide: bool = False) -> Operand:
     return q(BIAS.astype(np.int64 if wide else np.int32), scale, constant=True)
 
 
 def fc(x: Any, w: Any, b: Any, attributes: dict[str, Any] | None = None, output: Any = TensorType.FLOAT32,
        label: str = "", **kwargs: Any) -> Case:  # fmt: skip
-    return Case("FULLY_CONNECTED", [x, w, b], attributes or {}, [output], label=label, **{"rtol": 1e-4, **kwargs})
+    outputs = output if isinstance(output, tuple) else [output]
+    return Case("FULLY_CONNECTED", [x, w, b], attributes or {}, outputs, label=label, **{"rtol": 1e-4, **kwargs})
 
 
 INT8_IN, INT8_OUT = q(BYTES, 0.02, -7), q(None, 0.4, 9)
@@ -55,7 +65,14 @@ CONNECTED = [
     fc(q(SHORTS, 1e-4), q(BYTE_WEIGHTS, 0.01, constant=True), bias(1e-6), {"quantized_bias_type": TensorType.INT32},
        q(None, 1e-3), "16x8-int32"),
     fc(q(SHORTS, 1e-4), q(SHORTS.reshape(-1, 8)[:5], 1e-4, constant=True), bias(1e-8, True),
-       {"quantized_bias_type": TensorType.INT64}, q(None, 1e-3), "16x16", unreferenced="the release lacks it"),
+       {"quantized_bias_type": TensorType.INT64}, q(None, 1e-3), "16x16", version=14),
+    fc(q(SHORTS, 1e-4), q(SHORTS.reshape(-1, 8)[:5], 1e-4 * SCALES, constant=True), bias(1e-8 * SCALES), {},
+       q(None, 1e-5), "16x16-per-channel", version=14),
+    fc(X, q(BYTE_WEIGHTS, 0.01, 3, constant=True), const(B), label="hybrid-zero-point", atol=1e-4),
+    fc(UROWS, q(UBLOCKS, 0.01, 128, constant=True), UBIAS, SHUFFLED, USUMS, "shuffled"),
+    fc(q(UROWS.data[:1], 0.02, 128), q(UBLOCKS, 0.01, 128, constant=True), UBIAS, SHUFFLED, USUMS, "shuffled-one-row"),
+    fc(q(UROWS.data[:2], 0.02, 128), q(UBLOCKS, 0.01, 128, constant=True), UBIAS, SHUFFLED, USUMS, "shuffled-two-rows",
+       raises="expected 1 or 4 rows", unreferenced="it gives nothing"),
     fc(X, q(BYTE_WEIGHTS, 0.01, constant=True), const(B), RELU, label="hybrid", atol=1e-4),
     fc(X, q(BYTE_WEIGHTS, SCALES, constant=True), const(B), {"asymmetric_quantize_inputs": True, **KEEP},
        label="hybrid-asymmetric", atol=1e-4),
@@ -66,7 +83,7 @@ CONNECTED = [
     fc(X, const(W[:, :4]), None, KEEP, raises="expected rows of 4"),
     fc(X, const(W), const(B[:3]), raises="expected 5 elements"),
     fc(X, const(W.reshape(5, 2, 4)), None, raises="expected 2 dimensions"),
-    fc(X, const(W), None, {"weights_format": 1}, refused="shuffled"),
+    fc(X, const(W), None, {"weights_format": 1}, refused="shuffled weights only if"),
     fc(INT8_IN, q(UBYTE_WEIGHTS, 0.01, constant=True), None, {}, INT8_OUT, refused="uint8 weights"),
     fc(INT8_IN, q(BYTE_WEIGHTS, 0.01, constant=True), q(BIAS.astype(np.int64), 1.0, constant=True), {}, INT8_OUT,
        refused="int64 bias"),
@@ -116,9 +133,31 @@ def test_blockwise_weights_have_a_scale_per_block() -> None:
     case = fc(X, operand, const(B[:3]), KEEP)
     op = one_op(case)
     assert refusal(op, op.ins) is None
+    stored = one_op(fc(INT8_IN, operand, None, {}, INT8_OUT))
+    assert "blockwise weights and int8 input" in (refusal(stored, stored.ins) or "")
     result = op.body(np, *arrays(case))
     exact = X @ (weights * np.repeat(scales, 4).reshape(3, 8)).T + B[:3]
     np.testing.assert_allclose(result, exact, atol=0.05)
+
+
+def test_sparse_weights_are_spread() -> None:
+    dense = W * (np.arange(W.size).reshape(W.shape) % 3 == 0)
+    rows, columns = np.nonzero(dense)
+    levels = (
+        {"format": 0, "dense_size": len(W), "array_segments": (), "array_indices": ()},
+        {"format": 1, "dense_size": 0, "array_segments": np.searchsorted(rows, range(len(W) + 1)),
+         "array_indices": columns},
+    )  # fmt: skip
+    plain = one_op(fc(X, const(dense), const(B)))
+    assert plain.ins[1] is not None
+    spec = replace(plain.ins[1], value=dense[rows, columns], sparsity=Sparsity((0, 1), (), levels))
+    op = replace(plain, ins=(plain.ins[0], spec, plain.ins[2]))
+    assert refusal(op, op.ins) is None
+    np.testing.assert_allclose(op.body(np, X, spec.value, B), plain.body(np, X, dense, B), rtol=1e-6)
+    stored = dense[rows, columns]
+    kernel = kernels.prepare(op, {1: stored, 2: B})
+    assert kernel is not None
+    np.testing.assert_allclose(kernel(X, stored, B), plain.body(np, X, dense, B), rtol=1e-5)
 
 
 @pytest.mark.parametrize("depth", [1, 255, 256, 5000])
@@ -142,3 +181,9 @@ def test_quantised_rows_stand_for_their_values(asymmetric: bool) -> None:
     np.testing.assert_allclose(stored * scale, rows, atol=float(scale.max()) / 2 * 1.001)
     assert (stored == np.rint(stored)).all()
     assert np.ptp(stored, axis=1).max() <= 255
+
+
+def test_quantised_rows_round_halves_away_from_zero() -> None:
+    rows = np.float32([[127, 0.5, 1.5, -0.5, 2.4999998, 0.49999997]])
+    stored, _ = quantize_rows(np, rows, asymmetric=False)
+    assert stored.tolist() == [[127, 1, 2, -1, 2, 0]]

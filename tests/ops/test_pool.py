@@ -45,6 +45,9 @@ CASES = [
       for kind in ("AVERAGE", "MAX") for type, x in STORED.items() for name, options in GEOMETRIES.items()),
     Case("MAX_POOL_2D", [np.float32([[[[np.nan], [1]], [[-np.inf], [np.nan]]]])], window(1, 2, 1, Padding.VALID),
          label="nan", expect=[np.float32([[[[1]], [[np.finfo(np.float32).min]]]])]),
+    *(Case(f"{kind}_POOL_2D", [x.data], GEOMETRIES["same"], label=f"{type}-without-scale")
+      for kind in ("AVERAGE", "MAX") for type, x in STORED.items()),
+    Case("MAX_POOL_2D", [BYTES], GEOMETRIES["relu"], label="no-scale", refused="needs the scale of its result"),
     Case("AVERAGE_POOL_2D", [X[0]], window(2, 2), raises="expected 4 dimensions"),
     Case("AVERAGE_POOL_2D", [X], window(2, 2, 0), label="stride", raises="stride 0"),
     Case("MAX_POOL_2D", [X], window(0, 2), raises="window 0", unreferenced="it gives the least number"),

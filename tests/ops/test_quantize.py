@@ -28,6 +28,8 @@ REQUANTIZED: list[tuple[np.ndarray, float, int, TensorType, float, int]] = [
     (INT8.view(np.uint8), 0.1, 130, T.UINT8, 0.07, 2),
     (INT16, 0.001, 0, T.INT8, 0.1, -4),
     (INT16, 0.001, 0, T.INT16, 0.0017, 0),
+    (INT8, 0.1, 3, T.INT16, 0.001, 0),
+    (INT8.view(np.uint8), 0.1, 130, T.INT16, 0.07, 0),
     (INT16, 0.001, 0, T.INT32, 0.00001, 0),
     (INT32, 0.0001, 0, T.INT8, 0.5, -4),
     (INT32, 0.0001, 0, T.INT16, 0.003, 0),

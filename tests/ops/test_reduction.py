@@ -58,10 +58,10 @@ CASES = [
     Case("MEAN", [np.zeros((0, 2), np.int32), axes(0)], DROP, label="int32 of nothing"),
     *(
         Case(name, [BITS, axes(*over)], KEEP, label=str(over))
-        for name in ("REDUCE_ANY", "REDUCE_ALL")
+        for name in ("REDUCE_ANY", "REDUCE_ALL", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "SUM")
         for over in [(0,), (1, 2)]
     ),
-    *(Case(name, [BITS[:0], axes(0)], DROP, label="of nothing") for name in ("REDUCE_ANY", "REDUCE_ALL")),
+    *(Case(name, [BITS[:0], axes(0)], DROP, label="of nothing") for name in ("REDUCE_ANY", "REDUCE_ALL", "REDUCE_MAX")),
     *(
         Case(
             name,

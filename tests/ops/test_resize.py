@@ -23,11 +23,19 @@ MODES: dict[str, dict[str, bool]] = {
     "aligned": {"align_corners": True},
     "half-pixel": {"half_pixel_centers": True},
 }
+PIXELS: dict[str, Any] = {
+    "float16": X.astype(np.float16),
+    "uint16": BYTES.view(np.uint8).astype(np.uint16),
+    "int32": BYTES.astype(np.int32),
+    "uint32": BYTES.view(np.uint8).astype(np.uint32),
+    "bool": BYTES > 0,
+}
 SIZES = {"up": (7, 9), "down": (3, 2), "point": (1, 1), "same": (4, 5)}
 CASES = [
     *(Case(f"RESIZE_{kind}", [image, const(np.int32(size))], mode, label=f"{type}-{name}-{to}", rtol=1e-5, atol=1e-5)
       for kind in ("BILINEAR", "NEAREST_NEIGHBOR") for type, image in IMAGES.items() for name, mode in MODES.items()
       for to, size in SIZES.items()),
+    *(Case("RESIZE_NEAREST_NEIGHBOR", [image, const(np.int32([7, 9]))], label=type) for type, image in PIXELS.items()),
     Case("RESIZE_BILINEAR", [X, np.int32([6, 6])], label="size-at-run-time", rtol=1e-5, atol=1e-5),
     Case("RESIZE_BILINEAR", [X, const(np.int32([6, 6]))], {"align_corners": True, "half_pixel_centers": True},
          label="both", raises="If half_pixel_centers is True, align_corners must be False"),

@@ -22,7 +22,14 @@ def axis(value: int) -> object:
     return const(np.int32(value))
 
 
+NANS = F32([[np.nan, 1, 2], [1, np.nan, 2], [2, np.nan, 1], [np.nan, np.nan, np.nan]])
+
 CASES = [
+    *(
+        Case(name, [NANS, const(np.int32(-1))], {"output_type": TensorType.INT32}, [TensorType.INT32], label="NaN")
+        for name in ("ARG_MAX", "ARG_MIN")
+    ),
+    Case("CUMSUM", [q(INT8, 0.1), const(np.int32(0))], refused="not supported with quantised int8"),
     *(
         Case(name, [operand, axis(along)], {"output_type": kind}, outputs=[kind], label=f"{label} {along} {kind.name}")
         for name in ("ARG_MAX", "ARG_MIN")

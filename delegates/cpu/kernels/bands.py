@@ -26,6 +26,7 @@ class Bands:
         bands = max(-(-self.rows.out // max(1, limit // max(1, row_elements))), -(-shares // max(1, self.images)))
         self.step = -(-self.rows.out // max(1, bands))
         self.blocks = [(n, r) for n in range(self.images) for r in range(0, self.rows.out, max(1, self.step))]
+        self.is_empty = not (self.images and self.rows.out and self.columns.out)
         self.padded_width = self.columns.before + self.width + self.columns.after
         self.is_padded = any(margin for axis in axes for margin in (axis.before, axis.after))
 
@@ -37,7 +38,7 @@ class Bands:
         stride, span = self.rows.stride, self.rows.span
         uncopied = None if self.is_padded else load.view(x)
         if uncopied is None:
-            buffer = np.zeros(((self.step - 1) * stride + span, self.padded_width, self.channels), np.float32)
+            buffer = np.zeros(((self.step - 1) * stride + span, self.padded_width, self.channels), load.dtype)
         for image, first in self.blocks[start:stop]:
             count = min(self.step, self.rows.out - first)
             low = first * stride - self.rows.before

@@ -13,7 +13,7 @@ from ....interpreter.ops.conv import Conv2D
 from .bands import Bands
 from .blas import one_thread
 from .finish import Finish
-from .gemm import BLOCK, FLOPS, affine
+from .gemm import BLOCK, FLOPS, affine, multiply
 from .load import Load
 from .operands import image_by_image, operands
 from .packing import pack
@@ -26,33 +26,40 @@ _NARROW = 16
 
 
 def conv_2d(op: Op, constants: Mapping[int, np.ndarray], num_threads: int) -> Kernel | None:
-    """CONV_2D with constant filters and bias, without groups."""
+    """CONV_2D with constant filters and bias."""
     assert isinstance(op, Conv2D)
     known = operands(op, 0, constants)
     if known is None:
         return None
     filters, depth = known.weights, known.weights.shape[3]
-    matrix = pack(filters, ("conv", known.zero_point), lambda w: known.values(w).reshape(len(w), -1).T)
+    layout = known.zero_point, known.dtype.str
+
+    @lru_cache(maxsize=2)
+    def matrices(groups: int) -> np.ndarray:
+        """Filters as matrices [groups, window and channels, output channels]."""
+        return pack(filters, ("conv", groups, *layout),
+                    lambda w: known.values(w).reshape(groups, len(w) // groups, -1).swapaxes(1, 2))  # fmt: skip
 
     @lru_cache(maxsize=16)
     def bands(shape: tuple[int, ...]) -> Bands:
         axes = op.axes(shape, filters.shape)
         outputs = shape[0] * axes[0].out * axes[1].out
-        shares = parts(2 * outputs * matrix.size / FLOPS, num_threads)
-        return Bands(shape, axes, axes[1].out * max(matrix.shape), BLOCK, shares)
+        shares = parts(2 * outputs * filters.size / FLOPS, num_threads)
+        widest = max(filters.size // len(filters), len(filters))
+        return Bands(shape, axes, axes[1].out * widest, BLOCK, shares)
 
     def product(x: np.ndarray, finish: Finish) -> np.ndarray:
-        geometry = bands(x.shape)
-        if _is_pointwise(geometry):
-            y = affine(x.reshape(-1, depth), matrix, known.load, finish, num_threads)
-            return y.reshape(*x.shape[:3], matrix.shape[1])
-        return _convolve(x, matrix, known.load, finish, geometry)
+        geometry, by_group = bands(x.shape), matrices(x.shape[3] // depth)
+        if _is_pointwise(geometry) and len(by_group) == 1:
+            y = affine(x.reshape(-1, depth), by_group[0], known.load, finish, num_threads)
+            return y.reshape(*x.shape[:3], len(filters))
+        return _convolve(x, by_group, known.load, finish, geometry)
 
     def run(x: np.ndarray, *others: Any) -> Any:
-        if x.shape[3] != depth or not x.size:
+        if not x.size:
             return op.body(np, x, *others)
         if op.hybrid:
-            return image_by_image(*op.quantized_images(np, x, op.is_asymmetric(groups=1)), known, product)
+            return image_by_image(*op.quantized_images(np, x, op.is_asymmetric(x.shape[3] // depth)), known, product)
         return product(np.ascontiguousarray(x), known.finish)
 
     return run
@@ -62,23 +69,26 @@ def _is_pointwise(bands: Bands) -> bool:
     return not bands.is_padded and all(axis.window == axis.stride == 1 for axis in (bands.rows, bands.columns))
 
 
-def _convolve(x: np.ndarray, matrix: np.ndarray, load: Load, finish: Finish, bands: Bands) -> np.ndarray:
-    depth, channels = matrix.shape
-    columns = bands.columns.out
+def _convolve(x: np.ndarray, matrices: np.ndarray, load: Load, finish: Finish, bands: Bands) -> np.ndarray:
+    groups, depth, filters = matrices.shape
+    columns, channels, share = bands.columns.out, groups * filters, bands.channels // groups
     out = np.empty((bands.images, bands.rows.out, columns, channels), finish.dtype)
-    lay = _lay_columns if bands.columns.window * bands.channels < _NARROW else _lay_rows
+    lay = _lay_columns if bands.columns.window * share < _NARROW else _lay_rows
 
     def body(start: int, stop: int) -> None:
-        scratch = np.empty(bands.step * columns * depth, np.float32)
+        scratch = np.empty(bands.step * columns * depth, load.dtype)
         for index, count, rows in bands.windows(x, load, start, stop):
-            laid = lay(scratch, bands.taps(rows, count, columns, 1))
+            taps = bands.taps(rows, count, columns, 1)
             block = out[index].reshape(-1, channels)
             accumulator = finish.accumulator(block)
-            np.matmul(laid, matrix, out=accumulator)
+            for group, matrix in enumerate(matrices):
+                laid = lay(scratch, taps[..., group * share : (group + 1) * share])
+                multiply(laid, matrix, accumulator[:, group * filters : (group + 1) * filters])
             finish(accumulator, block)
 
-    with one_thread:
-        split(len(bands.blocks), bands.shares, body)
+    if not bands.is_empty:
+        with one_thread:
+            split(len(bands.blocks), bands.shares, body)
     return out
 
 

@@ -70,5 +70,6 @@ def _filter(x: np.ndarray, bands: Bands, weights: np.ndarray, load: Load, finish
             np.einsum("hgkli,kli->hgi", taps, weights, out=total.reshape(count, columns // run, run * channels))
             finish(total.reshape(-1, channels), block.reshape(-1, channels))
 
-    split(len(bands.blocks), bands.shares, body)
+    if not bands.is_empty:
+        split(len(bands.blocks), bands.shares, body)
     return out

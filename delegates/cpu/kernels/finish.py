@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ....interpreter.ops.base import Activation
-from ....interpreter.ops.fixedpoint import round_half_away
+from ....interpreter.ops.fixedpoint import fifteen_bits, round_half_away
 
 BOUNDS = {
     Activation.RELU: (0.0, math.inf),
@@ -36,7 +36,7 @@ class Finish(Protocol):
     dtype: np.dtype[Any]  # of the results
 
     def accumulator(self, out: np.ndarray) -> np.ndarray:
-        """A float32 array in which to accumulate the block `out`, of its shape; perhaps `out` itself."""
+        """An array in which to accumulate the block `out`, of its shape; perhaps `out` itself."""
 
     def __call__(self, accumulator: np.ndarray, out: np.ndarray) -> None:
         """Write the results of a C-contiguous block."""
@@ -102,13 +102,13 @@ class Ending:
 
 
 class _Integers:
-    """Accumulators that are integers, turned into stored integers a stretch at a time, in float64."""
+    """Accumulators that are integers, in the float type `held`, turned into stored integers a stretch at a time."""
 
-    def __init__(self, end: Ending) -> None:
-        self.end, self.dtype = end, end.dtype
+    def __init__(self, end: Ending, held: Any) -> None:
+        self.end, self.dtype, self.held = end, end.dtype, np.dtype(held)
 
     def accumulator(self, out: np.ndarray) -> np.ndarray:
-        return np.empty(out.shape, np.float32)
+        return np.empty(out.shape, self.held)
 
     def __call__(self, accumulator: np.ndarray, out: np.ndarray) -> None:
         step = max(1, _STRETCH // max(1, out.shape[1]))
@@ -133,8 +133,8 @@ class Requantize(_Integers):
     result is off by one where the product is within 2**-32 of a half.
     """
 
-    def __init__(self, bias: np.ndarray, mantissa: np.ndarray, shift: np.ndarray, end: Ending) -> None:
-        super().__init__(end)
+    def __init__(self, bias: np.ndarray, mantissa: np.ndarray, shift: np.ndarray, end: Ending, held: Any) -> None:
+        super().__init__(end, held)
         factor = np.ldexp(mantissa.astype(np.float64), np.maximum(shift, 0) - 31)
         self.factor, self.offset = Rows(factor), Rows(factor * bias + _HALF_UP)
         self.power = Rows(np.ldexp(_HALF_AWAY, np.minimum(shift, 0)))
@@ -148,6 +148,24 @@ class Requantize(_Integers):
         self.end(values, out)
 
 
+class RequantizeWide(_Integers):
+    """int64 accumulators times a 15-bit factor, rounded once, halves up (reference: 16x8 convolutions).
+
+    A result is off by one where the product is within 2**-36 of a half.
+    """
+
+    def __init__(self, bias: np.ndarray, mantissa: np.ndarray, shift: np.ndarray, end: Ending, held: Any) -> None:
+        super().__init__(end, held)
+        factor = np.ldexp(fifteen_bits(mantissa).astype(np.float64), shift - 15)
+        self.factor, self.offset = Rows(factor), Rows(factor * bias + 0.5)
+
+    def convert(self, values: np.ndarray, out: np.ndarray) -> None:
+        self.factor.apply(np.multiply, values)
+        self.offset.apply(np.add, values)
+        np.floor(values, out=values)
+        self.end(values, out)
+
+
 class RequantizePositive(_Integers):
     """The same where an activation cuts off all that is negative.
 
@@ -156,8 +174,8 @@ class RequantizePositive(_Integers):
     Counted from the least integer of the type nothing is negative, so that conversion to an unsigned type is the floor.
     """
 
-    def __init__(self, bias: np.ndarray, mantissa: np.ndarray, shift: np.ndarray, end: Ending) -> None:
-        super().__init__(end)
+    def __init__(self, bias: np.ndarray, mantissa: np.ndarray, shift: np.ndarray, end: Ending, held: Any) -> None:
+        super().__init__(end, held)
         factor = np.ldexp(mantissa.astype(np.float64), shift - 31)
         least = int(np.iinfo(end.dtype).min)
         nudge = 0.5 + np.where(shift < 0, np.ldexp(0.5, np.minimum(shift, 0)), 0.0)
@@ -177,8 +195,8 @@ class RequantizePositive(_Integers):
 class Rescale(_Integers):
     """Integer accumulators times a real factor, rounded once with ties away from zero, offset, clipped, converted."""
 
-    def __init__(self, bias: np.ndarray, ratio: np.ndarray, end: Ending) -> None:
-        super().__init__(end)
+    def __init__(self, bias: np.ndarray, ratio: np.ndarray, end: Ending, held: Any) -> None:
+        super().__init__(end, held)
         self.bias, self.ratio = Rows(bias), Rows(ratio)
 
     def convert(self, values: np.ndarray, out: np.ndarray) -> None:

@@ -16,6 +16,20 @@ FLOPS = 80.0
 """Multiplications and additions that one core does in a nanosecond within a matrix product, roughly."""
 
 
+TERMS = 256
+"""Products of 8-bit integers that add up to less than 2**24, so that float32 holds their sum."""
+
+
+def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """out = a @ b, exactly for 8-bit integers in float32 where `out` is float64."""
+    if a.dtype == out.dtype:
+        np.matmul(a, b, out=out)
+        return
+    np.copyto(out, a[:, :TERMS] @ b[:TERMS])
+    for term in range(TERMS, len(b), TERMS):
+        out += a[:, term : term + TERMS] @ b[term : term + TERMS]
+
+
 def affine(x: np.ndarray, matrix: np.ndarray, load: Load, finish: Finish, num_threads: int) -> np.ndarray:
     """Values of x [m, k] times matrix [k, n], finished."""
     (m, k), n = x.shape, matrix.shape[1]
@@ -30,7 +44,7 @@ def affine(x: np.ndarray, matrix: np.ndarray, load: Load, finish: Finish, num_th
             block = out[row : row + step]
             rows = loaded(load, x[row : row + step])
             accumulator = finish.accumulator(block)
-            np.matmul(rows, matrix, out=accumulator)
+            multiply(rows, matrix, accumulator)
             finish(accumulator, block)
 
     with one_thread:
@@ -44,7 +58,7 @@ def _few_rows(x: np.ndarray, matrix: np.ndarray, load: Load, finish: Finish, num
     rows, accumulator = loaded(load, x), finish.accumulator(out)
 
     def body(start: int, stop: int) -> None:
-        np.matmul(rows, matrix[:, start:stop], out=accumulator[:, start:stop])
+        multiply(rows, matrix[:, start:stop], accumulator[:, start:stop])
 
     with one_thread:
         split(matrix.shape[1], parts(matrix.size / 4, num_threads), body)
@@ -56,6 +70,6 @@ def loaded(load: Load, source: np.ndarray) -> np.ndarray:
     """The values of `source`, uncopied if they are as they should be."""
     values = load.view(source)
     if values is None:
-        values = np.empty(source.shape, np.float32)
+        values = np.empty(source.shape, load.dtype)
         load.copy(source, values)
     return values

@@ -1,14 +1,16 @@
-"""How an operand becomes float32: as it is, or as integers minus their zero point."""
+"""How an operand becomes floats: as it is, or as integers minus their zero point."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 
 class Load(Protocol):
-    """Brings stored values into float32 arrays in which products are exact enough."""
+    """Brings stored values into float arrays in which products are exact enough."""
+
+    dtype: np.dtype[Any]  # of these arrays
 
     def view(self, source: np.ndarray) -> np.ndarray | None:
         """`source` itself if it needs no change."""
@@ -20,6 +22,8 @@ class Load(Protocol):
 class Plain:
     """float32 values."""
 
+    dtype = np.dtype(np.float32)
+
     def view(self, source: np.ndarray) -> np.ndarray | None:
         return source
 
@@ -30,8 +34,8 @@ class Plain:
 class Centred:
     """Stored integers minus a zero point."""
 
-    def __init__(self, zero_point: int) -> None:
-        self.zero_point = zero_point
+    def __init__(self, zero_point: int, dtype: np.dtype[Any]) -> None:
+        self.zero_point, self.dtype = zero_point, dtype
 
     def view(self, source: np.ndarray) -> np.ndarray | None:
         return None

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ....interpreter.graph import TensorType
 from ....interpreter.ops.matmul import FullyConnected
 from ....interpreter.ops.products import WeightedOp, quantization, reach, zero_point
-from .finish import Ending, Finish, FloatFinish, Requantize, RequantizePositive, Rescale
+from .finish import Ending, Finish, FloatFinish, Requantize, RequantizePositive, RequantizeWide, Rescale
 from .load import Centred, Load, Plain
 
-_EXACT = 1 << 24
+_EXACT, _INT32, _EXACT_WIDE = 1 << 24, 1 << 31, 1 << 38
 _BYTES = {TensorType.INT8, TensorType.UINT8}
 
 
@@ -35,26 +36,38 @@ class Operands:
     @cached_property
     def zero_point(self) -> int:
         """Zero point of the weights."""
-        return zero_point(self.op.weights_spec) if self.op.is_quantized else 0
+        return self.op.weights_zero_point if self.op.is_quantized else 0
 
     def values(self, weights: np.ndarray) -> np.ndarray:
-        """float32: stored weights minus their zero point."""
-        values = weights.astype(np.float32, copy=False)
+        """Stored weights minus their zero point, in `dtype`."""
+        values = weights.astype(self.dtype, copy=False)
         return values - self.zero_point if self.zero_point else values
 
-    def is_exact(self) -> bool:
-        """Whether float32 holds every sum of integer products."""
-        if not self.op.is_quantized:
-            return True
+    @cached_property
+    def greatest(self) -> float:
+        """What no sum of integer products exceeds; 0 where the result is real, so that sums need not be exact."""
+        if not self.op.is_quantized or self.op.hybrid:
+            return 0.0
         others = tuple(n for n in range(self.weights.ndim) if n != self.axis)
-        sums = np.abs(self.values(self.weights)).sum(axis=others, dtype=np.float64)
-        return float(sums.max(initial=0)) * (255 if self.op.hybrid else reach(self.op.input_spec)) < _EXACT
+        sums = np.abs(self.weights.astype(np.float32) - self.zero_point).sum(axis=others, dtype=np.float64)
+        return float(sums.max(initial=0)) * reach(self.op.input_spec)
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """Float type of the factors."""
+        deep = self.op.is_quantized and self.op.input_spec.type in _BYTES and self.axis == 0
+        return np.dtype(np.float32 if deep else self.held)
+
+    @cached_property
+    def held(self) -> np.dtype[Any]:
+        """Float type that holds every sum of integer products."""
+        return np.dtype(np.float32 if self.greatest < _EXACT else np.float64)
 
     @cached_property
     def load(self) -> Load:
         """Reads stored inputs; those of hybrid operators are quantised by then."""
         stored = self.op.is_quantized and not self.op.hybrid
-        return Centred(zero_point(self.op.input_spec)) if stored else Plain()
+        return Centred(zero_point(self.op.input_spec), self.dtype) if stored else Plain()
 
     @cached_property
     def finish(self) -> Finish:
@@ -65,10 +78,12 @@ class Operands:
         end = Ending(zero_point(output), op.limits, output.dtype)
         bias = np.zeros(self.channels) if self.bias is None else self.bias.astype(np.float64)
         if isinstance(op, FullyConnected):
-            return Rescale(bias, np.broadcast_to(op.ratio, bias.shape), end)
+            return Rescale(bias, np.broadcast_to(op.ratio, bias.shape), end, self.held)
         mantissa, shift = (np.broadcast_to(part, bias.shape) for part in op.multiplier)
-        kind = RequantizePositive if end.limits[0] >= end.zero_point else Requantize
-        return kind(bias, mantissa, shift, end)
+        if op.wide:
+            return RequantizeWide(bias, mantissa, shift, end, self.held)
+        is_positive = end.dtype.itemsize == 1 and end.limits[0] >= end.zero_point
+        return (RequantizePositive if is_positive else Requantize)(bias, mantissa, shift, end, self.held)
 
     def finish_scaled(self, scale: np.ndarray) -> Finish:
         """Finishes the accumulators of a hybrid operator whose input has this scale."""
@@ -80,11 +95,10 @@ def operands(op: WeightedOp, axis: int, constants: Mapping[int, np.ndarray]) -> 
     """What is known of an op, or None where these kernels do not serve it."""
     weights, bias = constants.get(op.positions[1]), constants.get(op.bias_position)
     has_bias = len(op.ins) > op.bias_position and op.ins[op.bias_position] is not None
-    is_served = not op.is_quantized or op.hybrid or {op.input_spec.type, op.outs[0].type} <= _BYTES
-    if weights is None or (has_bias and bias is None) or not is_served:
+    if weights is None or (has_bias and bias is None) or op.weights_spec.type is TensorType.INT16:
         return None
-    known = Operands(op, axis, weights, bias)
-    return known if known.is_exact() else None
+    known = Operands(op, axis, op.dense(np, weights), bias)
+    return known if known.greatest < (_EXACT_WIDE if op.wide else _INT32) else None
 
 
 def image_by_image(

@@ -1,0 +1,23 @@
+"""Operators without a kernel of their own whose bodies are mostly matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ....interpreter.ops.base import Op
+from .blas import one_thread
+
+Kernel = Callable[..., Any]
+
+
+def one_thread_body(op: Op) -> Kernel:
+    """The op's body, with BLAS held to one thread."""
+
+    def run(*operands: Any) -> Any:
+        with one_thread:
+            return op.body(np, *operands)
+
+    return run
