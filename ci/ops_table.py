@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -12,10 +14,12 @@ from tflite_cupy.delegates.cpu.kernels import KERNELS as CPU_KERNELS
 from tflite_cupy.interpreter.format.schema import OPERATORS
 from tflite_cupy.interpreter.graph import TensorType
 from tflite_cupy.interpreter.ops import base
-from tflite_cupy.interpreter.ops.base import OPS, ControlOp, Op, TypeSet, arity
+from tflite_cupy.interpreter.ops.base import OPS, ControlOp, Op, TypeSet
+from tflite_cupy.interpreter.ops.checks import arity
 
 KERNELS = {"cpu": CPU_KERNELS}
 TARGET = ROOT / "OPS.md"
+REFERENCE = json.loads((ROOT / "ci" / "results" / "reference.json").read_text(encoding="utf-8"))
 OTHER_NAMES = {"CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"}  # codes that stand for no operator
 SHORT = {"float": "f", "bfloat": "bf", "uint": "u", "int": "i", "complex": "c"}
 GROUPS = {  # named sets, larger ones first
@@ -41,12 +45,22 @@ TensorFlow operator (`FlexAsString`, ...), which TensorFlow itself runs.
 - where: `host` works on Python objects or needs values on the host, so it never runs on a GPU; `control` runs
   subgraphs, between partitions.
 - kernels: delegates with a kernel of their own for it, faster than the operator's body.
+- reference: combinations of element types that the reference runs, and how many of them give its results here.
 
-| operator | versions | types | quantised | where | kernels | meaning |
-|---|---|---|---|---|---|---|
+| operator | versions | types | quantised | where | kernels | reference | meaning |
+|---|---|---|---|---|---|---|---|
 {rows}
 
 Not there ({count}): {missing}.
+
+## Against the reference
+
+`python ci/reference.py` tries every combination of element types on {runtime}, whose kernels decide
+what counts: {agreed} of the {accepted} that they run give their results here, {share:.2%}. Another {misread} run, but
+read an operand as another type or without its scale: on small integers they give other numbers than the operator's
+function.
+
+{lacking}
 """
 
 
@@ -63,15 +77,38 @@ def page() -> str:
         rows="\n".join(rows),
         count=len(missing),
         missing=", ".join(missing) or "none",
+        **reference(),
     )
+
+
+def reference() -> dict[str, Any]:
+    """Figures of the comparison with the reference."""
+    entries = REFERENCE["operators"]
+    agreed = sum(len(e["agrees"]) for e in entries.values())
+    lacking = [(name, combination, why) for name, e in entries.items() for combination, why in e["lacks"].items()]
+    rows = [f"| {name} | {combination} | {_first_sentence(why)} |" for name, combination, why in lacking]
+    return {
+        "runtime": REFERENCE["runtime"],
+        "agreed": agreed,
+        "accepted": agreed + len(lacking),
+        "share": agreed / max(agreed + len(lacking), 1),
+        "misread": sum(e["misread"] for e in entries.values()),
+        "lacking": "\n".join(["| operator | combination | what we do |", "|---|---|---|", *rows]) if rows else "",
+    }
+
+
+def _first_sentence(why: str) -> str:
+    return why.split(" (node ")[0].split(" [at ")[0].replace("|", "\\|")
 
 
 def row(cls: type[Op]) -> str:
     where = "control" if issubclass(cls, ControlOp) else "host" if cls.host_only else "any"
-    kernels = " ".join(delegate for delegate, kernels in KERNELS.items() if cls.name in kernels)
+    kernels = " ".join(delegate for delegate, kernels in KERNELS.items() if cls in kernels)
     meaning = " ".join((cls.__doc__ or "").split("\n\n")[0].split()).replace("|", "\\|")
     versions = f"1-{cls.versions}" if cls.versions > 1 else "1"
-    cells = [cls.name, versions, types(cls, cls.types), types(cls, cls.quantized), where, kernels, meaning]
+    found = REFERENCE["operators"].get(cls.name)
+    compared = f"{len(found['agrees'])} of {len(found['agrees']) + len(found['lacks'])}" if found else ""
+    cells = [cls.name, versions, types(cls, cls.types), types(cls, cls.quantized), where, kernels, compared, meaning]
     return f"| {' | '.join(cells)} |"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..interpreter.errors import KernelError
 from ..interpreter.graph import ABSENT, Graph, Node, Tensor
-from ..interpreter.ops import base
+from ..interpreter.ops import binding, checks
+from ..interpreter.ops.base import OPS
 from .draft import DraftNode, DraftTensor
 
 
@@ -18,7 +19,7 @@ def freeze_tensor(tensor: DraftTensor) -> Tensor:
 
 def refusal_of(node: DraftNode) -> str | None:
     """Why the interpreter refuses an operator with these operands, None if it takes it; shapes count where known."""
-    if node.custom or node.op not in base.OPS or node.subgraphs:
+    if node.custom or node.op not in OPS or node.subgraphs:
         return None
     tensors = [t for t in node.inputs if t is not None] + node.outputs
     index = {id(t): i for i, t in enumerate(tensors)}
@@ -26,12 +27,12 @@ def refusal_of(node: DraftNode) -> str | None:
     outputs = tuple(index[id(t)] for t in node.outputs)
     bare = Node(0, node.op, inputs, outputs, node.attributes, node.version)
     graph = Graph(0, "", tuple(map(freeze_tensor, tensors)), (bare,), (), ())
-    op = base.bind(bare, graph)
-    refusal = base.refusal(op, op.ins)
+    op = binding.bind(bare, graph)
+    refusal = checks.refusal(op, op.ins)
     if refusal is not None:
         return refusal
     try:
-        base.infer_outputs(op, op.ins)
+        checks.infer_outputs(op, op.ins)
     except KernelError as error:
         return str(error)
     return None

@@ -13,7 +13,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..interpreter.graph import ABSENT, Array, Graph
-from ..interpreter.ops.base import Op, StatefulOp, refusal
+from ..interpreter.ops.base import Op, StatefulOp
+from ..interpreter.ops.checks import refusal
 from ..interpreter.ops.flex import Flex
 from ..interpreter.runtime.delegate import HOST, BoundNode, Executable, Partition, Space
 from ..interpreter.runtime.faults import BODY_ERRORS, node_error

@@ -89,8 +89,11 @@ class BaseInterpreter:
         self._session.set(_integer(tensor_index), value)
 
     def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Any:
-        """A copy of an output, input or constant; of any tensor with `experimental_preserve_all_tensors`: in a subgraph
-        that control flow runs, what its last run in the last `invoke` left. A NumPy scalar for a number of rank 0."""
+        """A copy of an output, input or constant; a NumPy scalar for a number of rank 0.
+
+        With `experimental_preserve_all_tensors` of any tensor: in a subgraph that control flow runs, what its last run
+        in the last `invoke` left.
+        """
         graph, index = self._graph(subgraph_index), _integer(tensor_index)
         return self._session.get(index) if graph.index == 0 else self._session.get_in_body(graph, index)
 
@@ -107,7 +110,10 @@ class BaseInterpreter:
         return len(self.model.graphs)
 
     def reset_all_variables(self) -> None:
-        """Set variable tensors to zero. Resource variables keep their values, as in the reference."""
+        """Set variable tensors to zero, and start the streams of nodes anew: random numbers, audio front ends.
+
+        Resource variables and hash tables keep their values, as in the reference.
+        """
         self._engine.state.reset_variable_tensors()
 
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:

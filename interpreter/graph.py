@@ -18,6 +18,9 @@ import numpy as np
 Array: TypeAlias = Any
 """An n-dimensional array of whatever array module a delegate uses; strings are object arrays of `bytes`."""
 
+Shape: TypeAlias = tuple[int, ...]
+"""Sizes of the dimensions of a tensor."""
+
 ABSENT = -1
 """The tensor index that stands for an optional operand that is not given."""
 

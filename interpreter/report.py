@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
-from .graph import Graph
+from .graph import Node
 from .ops.base import ControlOp
 from .runtime.delegate import HOST
 from .runtime.engine import Engine
-from .runtime.partition import Choice, Nobody, nobody_s_reason
+from .runtime.partition import Choice, Nobody, best_refusal
 from .runtime.plan import Branch, Move, Plan, Run, Settle
 
 NAMES = ("gpu", "cpu", "flex")
@@ -142,55 +143,60 @@ def _reachable(plans: Sequence[Plan], start: int) -> list[int]:
 
 
 def _subgraph(plan: Plan) -> SubgraphReport:
-    graph, nodes = plan.graph, {}
-    totals: dict[str, DelegateTotal] = {}
+    nodes: dict[int, NodeReport] = {}
     partitions: list[tuple[str, tuple[int, ...]]] = []
-    names = {choice.bound.node.index: choice for choice in plan.choices}
-    spaces = {choice.delegate.space.name: choice.delegate.name for choice in plan.choices if choice.delegate}
-    unknown = False
-    for step in plan.steps:
-        if isinstance(step, Run | Branch):
-            members = tuple(bound.node.index for bound in step.unit.nodes)
-            runner = step.unit.choices[0].runner
-            if isinstance(step.unit.delegate, Nobody):
-                for choice in step.unit.choices:
-                    nodes[choice.bound.node.index] = _unsupported(graph, choice)
-                continue
-            for index in members:
-                nodes[index] = _node(graph, index, runner, len(partitions), dict(names[index].refusals))
-            partitions.append((runner, members))
-            totals.setdefault(runner, DelegateTotal()).add(DelegateTotal(len(members), 1))
-        elif isinstance(step, Settle):
-            unknown |= bool(spaces.keys() - {HOST.name})
-        elif isinstance(step, Move):
-            unknown |= step.nbytes is None
-            nbytes = step.nbytes or 0
-            for space, copied in (
-                (step.target, DelegateTotal(bytes_in=nbytes)),
-                (step.source, DelegateTotal(bytes_out=nbytes)),
-            ):
-                if space.name in spaces and space.name != HOST.name:
-                    totals.setdefault(spaces[space.name], DelegateTotal()).add(copied)
+    totals: dict[str, DelegateTotal] = {}
+    for unit in (step.unit for step in plan.steps if isinstance(step, Run | Branch)):
+        if isinstance(unit.delegate, Nobody):
+            nodes |= {c.bound.node.index: _unsupported(c) for c in unit.choices}
+            continue
+        runner = unit.choices[0].runner
+        for choice in unit.choices:
+            node = choice.bound.node
+            nodes[node.index] = _node(node, delegate=runner, partition=len(partitions), refusals=dict(choice.refusals))
+        partitions.append((runner, tuple(bound.node.index for bound in unit.nodes)))
+        totals.setdefault(runner, DelegateTotal()).add(DelegateTotal(len(unit.nodes), 1))
     for note, gone in (("folded", plan.resolved.folded), ("unused", plan.resolved.unused)):
-        for bound in gone:
-            nodes[bound.node.index] = _node(graph, bound.node.index, None, None, {}, note)
+        nodes |= {bound.node.index: _node(bound.node, note=note) for bound in gone}
+    is_known = _add_copies(plan, totals)
     ordered = tuple(nodes[index] for index in sorted(nodes))
-    return SubgraphReport(graph.index, graph.name, ordered, tuple(partitions), totals, unknown)
+    return SubgraphReport(plan.graph.index, plan.graph.name, ordered, tuple(partitions), totals, not is_known)
+
+
+def _add_copies(plan: Plan, totals: dict[str, DelegateTotal]) -> bool:
+    """Add the bytes that are copied to and from devices; whether they are all known before a call."""
+    delegates = {c.delegate.space.name: c.delegate.name for c in plan.choices if c.delegate is not None}
+    delegates.pop(HOST.name, None)
+    is_known = True
+    for step in plan.steps:
+        if isinstance(step, Settle):
+            is_known &= not delegates
+        if not isinstance(step, Move):
+            continue
+        is_known &= step.nbytes is not None
+        nbytes = step.nbytes or 0
+        if name := delegates.get(step.target.name):
+            totals.setdefault(name, DelegateTotal()).add(DelegateTotal(bytes_in=nbytes))
+        if name := delegates.get(step.source.name):
+            totals.setdefault(name, DelegateTotal()).add(DelegateTotal(bytes_out=nbytes))
+    return is_known
 
 
 def _node(
-    graph: Graph, index: int, runner: str | None, partition: int | None, refusals: Mapping[str, str], note: str = ""
+    node: Node,
+    *,
+    delegate: str | None = None,
+    partition: int | None = None,
+    refusals: Mapping[str, str] = MappingProxyType({}),
+    note: str = "",
+    reason: str = "",
 ) -> NodeReport:
-    node = graph.nodes[index]
-    return NodeReport(index, node.name, runner, partition, refusals, note, node.inputs, node.outputs)
+    return NodeReport(node.index, node.name, delegate, partition, refusals, note, node.inputs, node.outputs, reason)
 
 
-def _unsupported(graph: Graph, choice: Choice) -> NodeReport:
-    node, refusals = choice.bound.node, choice.refusals
-    reason = nobody_s_reason(choice.bound, refusals)
-    return NodeReport(
-        node.index, node.name, None, None, dict(refusals), "unsupported", node.inputs, node.outputs, str(reason)
-    )
+def _unsupported(choice: Choice) -> NodeReport:
+    reason = best_refusal(choice.bound, choice.refusals)
+    return _node(choice.bound.node, refusals=dict(choice.refusals), note="unsupported", reason=str(reason))
 
 
 def _totals_json(totals: Mapping[str, DelegateTotal]) -> dict[str, dict[str, int]]:

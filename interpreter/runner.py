@@ -33,12 +33,15 @@ class SignatureRunner:
         self._engine = engine
         self._graph = engine.model.graphs[signature.graph]
         names = {index: name for name, index in signature.inputs.items()}
-        strangers = set(signature.outputs.values()).difference(self._graph.outputs, self._graph.inputs)
+        inner = set(signature.outputs.values()).difference(self._graph.outputs, self._graph.inputs)
+        strangers = inner.difference(*(node.outputs for node in self._graph.nodes))
         if strangers:
             raise GraphError(
-                f"tensors {sorted(strangers)} are outputs of the signature, but not of subgraph {signature.graph}",
+                f"tensors {sorted(strangers)} are outputs of the signature, but no node of subgraph {signature.graph} "
+                "gives them a value",
                 where=f"signature {signature.key!r}",
             )
+        self._keep_all = bool(inner)  # outputs that the subgraph does not list: some quantisers leave such signatures
         self._order = tuple(names.get(index) for index in self._graph.inputs)
         self._session: Session | None = None
 
@@ -50,7 +53,8 @@ class SignatureRunner:
     def call(self, inputs: Mapping[str, Any], *, to_host: bool = False) -> dict[str, Any]:
         """The same with the inputs in a dictionary; `to_host` brings all outputs to the host, whatever the inputs."""
         values = self._values(inputs)
-        plan = self._engine.plan(self._graph, [v.array.shape for v in values], [v.space for v in values])
+        shapes, spaces = [v.array.shape for v in values], [v.space for v in values]
+        plan = self._engine.plan(self._graph, shapes, spaces, keep_all=self._keep_all)
         to_host = to_host or all(value.space is HOST for value in values)
         results = self._engine.call(plan, values, tuple(self.signature.outputs.values()), to_host=to_host)
         taken = [value.array for value in values]  # no two outputs share memory, and none is an input
@@ -99,7 +103,7 @@ class SignatureRunner:
 
     def _own_session(self) -> Session:
         if self._session is None:
-            self._session = Session(self._engine, self._graph)
+            self._session = Session(self._engine, self._graph, keep_all=self._keep_all)
         return self._session
 
     def _details(self, names: Mapping[str, int]) -> dict[str, dict[str, Any]]:

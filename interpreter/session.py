@@ -1,5 +1,7 @@
-"""One subgraph with tensors that are set, run and read one at a time: what the classic API and the C++-shaped runner
-calls hold. Not for concurrent use; each holder has its own."""
+"""One subgraph with tensors that are set, run and read one at a time. Not for concurrent use; each holder has its own.
+
+The classic API holds one, and so do the C++-shaped calls of a signature runner.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .details import as_array, blank, opaque, owned, scalar, tensor_details
-from .errors import InputError, StateError
+from .errors import InputError, KernelError, StateError, TfliteError
 from .graph import Graph, Tensor, TensorType
 from .runtime.delegate import HOST
 from .runtime.engine import Engine
@@ -65,12 +67,21 @@ class Session:
             self._plan = None
 
     def allocate(self) -> None:
-        """Plan the subgraph for the present input shapes and make the input buffers."""
+        """Plan the subgraph for the present input shapes and make the input buffers.
+
+        Unknown dimensions are 1 until they are resized; nodes that can't take that wait for the call.
+        """
         self._ensure_unreferenced()
         if self._plan is not None:
             return
         shapes = [self._shapes[i] for i in self.graph.inputs]
-        plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
+        try:
+            plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
+        except KernelError:
+            open_shapes = [None if self._is_placeholder(i) else self._shapes[i] for i in self.graph.inputs]
+            if None not in open_shapes:
+                raise
+            plan = self._engine.plan(self.graph, open_shapes, keep_all=self._keep_all)
         kept = {i: b for i, b in self._buffers.items() if i in self._shapes and b.shape == self._shapes[i]}
         self._buffers = kept | {i: blank(self.graph.tensors[i], s) for i, s in self._shapes.items() if i not in kept}
         self._plan = plan
@@ -87,8 +98,10 @@ class Session:
         buffer[...] = array
 
     def get(self, index: int) -> Any:
-        """A copy of a tensor: an input, a constant, an output of the last run; any tensor if all are kept. A NumPy
-        scalar for a number of rank 0."""
+        """A copy of a tensor: an input, a constant, an output of the last run; any tensor if all are kept.
+
+        A NumPy scalar for a number of rank 0.
+        """
         return scalar(self._current(index).copy())
 
     def view(self, index: int) -> Callable[[], np.ndarray]:
@@ -102,6 +115,14 @@ class Session:
             self._ensure_unreferenced()
         if self._plan is None:
             raise StateError("Invoke called on model that is not ready.", hint="Call allocate_tensors() first.")
+        try:
+            self._run()
+        except TfliteError:
+            if check_references:  # the traceback holds on to the buffers that were read
+                self._buffers.update({i: self._buffers[i].copy() for i in self._shapes})
+            raise
+
+    def _run(self) -> None:
         inputs = [self._written(i) for i in self.graph.inputs]
         shapes = [b.shape for b in inputs]
         plan = self._plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
@@ -130,6 +151,11 @@ class Session:
         """The buffer of an input; one of strings holds whatever the caller wrote into it, and is checked here."""
         buffer, tensor = self._buffers[index], self.graph.tensors[index]
         return as_array(buffer, tensor, index) if tensor.type is TensorType.STRING else buffer
+
+    def _is_placeholder(self, index: int) -> bool:
+        """Whether an input still has the shape that stands for unknown dimensions."""
+        tensor = self.graph.tensors[index]
+        return tensor.dims is not None and None in tensor.dims and self._shapes[index] == tensor.shape
 
     def _input(self, index: int) -> Tensor:
         tensor = self.tensor(index)

@@ -53,10 +53,17 @@ class GraphBuilder:
         return index
 
     def op(
-        self, name: str, inputs: Sequence[int], outputs: Sequence[int], *, options: bytes = b"", **attributes: Any
+        self,
+        name: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        *,
+        options: bytes = b"",
+        custom: bool | None = None,
+        **attributes: Any,
     ) -> tuple[int, ...]:
-        """A node that writes to given tensors; a name that is not in capitals is a custom operator."""
-        custom = not name.isupper()
+        """A node that writes to given tensors; unless told, a name that is not in capitals is a custom operator."""
+        custom = not name.isupper() if custom is None else custom
         index = len(self._nodes)
         node = Node(index, name, tuple(inputs), tuple(outputs), attributes, custom=custom, custom_options=options)
         self._nodes.append(node)

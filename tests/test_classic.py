@@ -235,6 +235,38 @@ def test_views_write_into_inputs_and_must_not_be_held() -> None:
     interpreter.invoke()
 
 
+def test_results_known_before_the_call_are_copies() -> None:
+    b = GraphBuilder()
+    interpreter = ready(lite.write_model(model(b.graph([b.add("SHAPE", [b.input(F32, [2, 3])], out_type=I32)]))))
+    for _ in range(2):
+        interpreter.invoke()
+        interpreter.tensor(1)().fill(0)
+    interpreter.invoke()
+    assert interpreter.get_tensor(1).tolist() == [2, 3]
+
+
+def row_model() -> bytes:
+    """Row 1 of a matrix of unknown height."""
+    b = GraphBuilder()
+    x, begin, size = b.input(F32, [None, 2]), b.constant(np.int32([1, 0])), b.constant(np.int32([1, 2]))
+    return lite.write_model(model(b.graph([b.add("SLICE", [x, begin, size])])))
+
+
+def test_unknown_dimensions_need_not_fit_before_the_call() -> None:
+    interpreter = ready(row_model())
+    with pytest.raises(lite.KernelError, match=r"Invalid begin and size") as failed:
+        interpreter.invoke()
+    interpreter.resize_tensor_input(0, [3, 2])  # although the traceback in `failed` holds what was read
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(0, np.arange(6, dtype=np.float32).reshape(3, 2))
+    interpreter.invoke()
+    assert interpreter.get_tensor(3).tolist() == [[2, 3]]
+    interpreter.resize_tensor_input(0, [0, 2])
+    with pytest.raises(lite.KernelError, match=r"Invalid begin and size"):
+        interpreter.allocate_tensors()
+    assert failed.value
+
+
 def chain_model() -> bytes:
     b = GraphBuilder()
     x = b.input(F32, [2])

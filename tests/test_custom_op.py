@@ -31,7 +31,7 @@ def content(name: str, *kinds: TensorType, options: Any = None, outputs: Any = (
     b = GraphBuilder()
     ins = [b.input(kind, [None], f"x{i}") for i, kind in enumerate(kinds or (F32,))]
     raw = options if isinstance(options, bytes) else b"" if options is None else write_flexbuffer(options)
-    outs = b.op(name, ins, [b.tensor(kind, [None]) for kind in outputs], options=raw)
+    outs = b.op(name, ins, [b.tensor(kind, [None]) for kind in outputs], options=raw, custom=True)
     names = {f"x{i}": t for i, t in enumerate(ins)}, {f"y{i}": t for i, t in enumerate(outs)}
     return lite.write_model(model(b.graph(outs), signatures={"s": (0, *names)}))
 
@@ -337,6 +337,14 @@ def test_operands_that_do_not_fit() -> None:
 def test_an_unresolved_operator_says_how_to_register_one() -> None:
     with pytest.raises(lite.UnsupportedError, match=r"unresolved custom op: MyMissing.*custom_op\('MyMissing'\)"):
         run(content("MyMissing"), X)
+
+
+@pytest.mark.parametrize("name", ["NEG", "CONV_2D", "IF"])
+def test_a_custom_operator_may_have_the_name_of_a_builtin_one(name: str) -> None:
+    with pytest.raises(lite.UnsupportedError, match=f"unresolved custom op: {name}"):
+        run(content(name), X)
+    ours = lite.custom_op(name, register=False)(lambda x: x + 1)
+    assert run(content(name), X, custom_ops=[ours])[0].tolist() == [2, 3, 4]
 
 
 def test_names_are_taken_once() -> None:

@@ -34,6 +34,7 @@ HEAVY = {  # optional packages, who may import them, and that inside functions o
     "tensorflow": ("delegates/flex/", "converter/", "tflite_cupy/commands/demo_models.py"),
     "keras": ("delegates/flex/", "converter/", "tflite_cupy/commands/demo_models.py"),
 }
+SHARED = "interpreter/ops/shared/"
 FILES = {str(p.relative_to(ROOT)): p for f in SEES for p in sorted((ROOT / f).rglob("*.py"))}
 
 
@@ -86,6 +87,8 @@ def fault(file: str, found: Import) -> str | None:
         return f"{here[0]} does not see {there[0]}"
     if here[0] == there[0] == "interpreter" and FLOOR[room(there)] > FLOOR[room(here)]:
         return f"{room(here)} is below {room(there)}"
+    if file.startswith(SHARED) and there[1:2] == ("ops",) and there[2] not in ("base", "shared"):
+        return f"{SHARED} sees no family of operators"
     return None
 
 
@@ -112,6 +115,8 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         ("interpreter/graph.py", "interpreter.ops.base", True, True, "graph is below ops"),
         ("interpreter/ops/conv.py", "delegates.arrays", True, True, "interpreter does not see delegates"),
         ("converter/lower.py", "delegates.flex", True, True, "converter does not see delegates"),
+        ("interpreter/ops/shared/products.py", "interpreter.ops.conv.Conv2D", True, False, "sees no family"),
+        ("interpreter/ops/shared/products.py", "interpreter.ops.base.Op", True, False, None),
         ("delegates/cpu/kernels/conv.py", "interpreter.graph", False, False, "relative"),
         ("delegates/cpu/kernels/conv.py", "cupy", False, True, "delegates/gpu/ only"),
         ("delegates/gpu/device.py", "cupy", False, False, "inside functions only"),

@@ -80,12 +80,24 @@ def test_outputs_do_not_share_memory() -> None:
         assert value.tolist() == [9.0, 8.0]
 
 
-def test_outputs_are_outputs_of_the_subgraph() -> None:
+def test_outputs_that_the_subgraph_does_not_list() -> None:
     b = GraphBuilder()
     x = b.input(F32, [2])
     inner = b.add("NEG", [x])
     content = lite.write_model(model(b.graph([b.add("EXP", [inner])]), signatures={"s": (0, {"x": x}, {"y": inner})}))
-    with pytest.raises(lite.GraphError, match=r"tensors \[1\] are outputs of the signature, but not of subgraph 0"):
+    run = runner(content, "s")
+    assert run(x=np.float32([1, 2]))["y"].tolist() == [-1.0, -2.0]
+    run.allocate_tensors()
+    run.input_tensor("x")[...] = 3
+    run.invoke()
+    assert run.output_tensor("y").tolist() == [-3.0, -3.0]
+
+
+def test_outputs_are_given_a_value() -> None:
+    b = GraphBuilder()
+    x, nothing = b.input(F32, [2]), b.tensor(F32, [2])
+    content = lite.write_model(model(b.graph([b.add("EXP", [x])]), signatures={"s": (0, {"x": x}, {"y": nothing})}))
+    with pytest.raises(lite.GraphError, match=r"tensors \[1\] are outputs of the signature, but no node of subgraph 0"):
         runner(content, "s")
 
 

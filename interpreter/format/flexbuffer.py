@@ -216,6 +216,10 @@ def _integer(value: int) -> _Slot:
     raise TypeError(f"no FlexBuffer form for {value}")
 
 
+def _count(value: int) -> _Slot:
+    return _Slot(_Type.UINT, value, next(width for width in _WIDTHS if value < 1 << 8 * width))
+
+
 def _float_width(value: float) -> int:
     try:
         return 4 if struct.unpack("<f", struct.pack("<f", value))[0] == value else 8
@@ -246,10 +250,11 @@ class _Writer:
         raise TypeError(f"no FlexBuffer form for {type(value).__name__}")
 
     def _string(self, text: bytes) -> _Slot:
-        width = next(width for width in _WIDTHS if len(text) < 1 << 8 * width)
-        self.pad(width)
-        self.out += len(text).to_bytes(width, "little") + text + b"\0"
-        return _Slot(_Type.STRING, len(self.out) - len(text) - 1, width)
+        length = _count(len(text))
+        self.pad(length.width)
+        self.put(length, length.width)
+        self.out += text + b"\0"
+        return _Slot(_Type.STRING, len(self.out) - len(text) - 1, length.width)
 
     def _map(self, value: Mapping[str, Any]) -> _Slot:
         items = sorted((key.encode(), element) for key, element in value.items())
@@ -263,7 +268,7 @@ class _Writer:
 
     def _vector(self, type: _Type, elements: list[_Slot], prefix: list[_Slot]) -> _Slot:
         """Writes prefix, length, elements and (but for keys) their types, in the least width that holds them all."""
-        slots = [*prefix, _Slot(_Type.INT, len(elements), 1), *elements]
+        slots = [*prefix, _count(len(elements)), *elements]
         width = next(
             width
             for width in _WIDTHS

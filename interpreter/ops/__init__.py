@@ -3,7 +3,6 @@
 from . import (
     activation,
     arithmetic,
-    bidirectional,
     compare,
     control,
     conv,
@@ -18,7 +17,6 @@ from . import (
     image,
     indexing,
     layout,
-    lstm,
     matmul,
     padding,
     pool,
@@ -36,7 +34,6 @@ from . import (
     softmax,
     sparse,
     stablehlo,
-    svdf,
     text,
     variables,
 )
@@ -44,7 +41,6 @@ from . import (
 __all__ = [
     "activation",
     "arithmetic",
-    "bidirectional",
     "compare",
     "control",
     "conv",
@@ -59,7 +55,6 @@ __all__ = [
     "image",
     "indexing",
     "layout",
-    "lstm",
     "matmul",
     "padding",
     "pool",
@@ -77,7 +72,6 @@ __all__ = [
     "softmax",
     "sparse",
     "stablehlo",
-    "svdf",
     "text",
     "variables",
 ]

@@ -10,11 +10,11 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .affine import affine, lacks_affine, requantized
 from .base import INT8, INT16, op
-from .fixedpoint import quantize_multiplier, round_half_away, rounding_divide_by_pot, saturate
-from .fused import clamp
-from .pointwise import BYTE, REAL, Binary, RealUnary, Unary
+from .shared.affine import affine, lacks_affine, requantized
+from .shared.fixedpoint import quantize_multiplier, round_half_away, rounding_divide_by_pot, saturate
+from .shared.fused import clamp
+from .shared.pointwise import BYTE, REAL, Binary, RealUnary, Unary
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

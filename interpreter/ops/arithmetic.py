@@ -11,20 +11,20 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .affine import affine, log2_of
 from .base import COMPLEX, FLOAT, INT8, INT16, INT32, INTEGER, NUMBER, Activation, op
-from .broadcast import broadcast_shapes
-from .fixedpoint import (
+from .shared.affine import affine, log2_of
+from .shared.broadcast import broadcast_shapes
+from .shared.fixedpoint import (
     activation_range,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )
-from .fused import activate
-from .gemmlowp import bit_length, divide_by_power, reciprocal
-from .host import host, known, shape_of
-from .pointwise import BYTE, REAL, Binary, Body, Elementwise, binary
+from .shared.fused import activate
+from .shared.gemmlowp import bit_length, divide_by_power, reciprocal
+from .shared.host import host, known, shape_of
+from .shared.pointwise import BYTE, REAL, Binary, Body, Elementwise, binary
 
 QUANTIZED = BYTE | INT16
 

@@ -12,26 +12,24 @@
         def run_quantized(self, xp, input): ...         # the meaning on quantised integers, where that differs
 
 `run` names the operands as the schema's documentation does: parameters without a default are required, `= None` marks
-optional ones (absent operands arrive as None), `*inputs` takes any number. It uses nothing but what NumPy and CuPy
-both have on `xp`. A bound op also knows its operands' declared specs: `self.ins`, `self.outs` (types, quantisation,
-constant values).
+optional ones (absent operands arrive as None), `*inputs` takes any number, `*inputs: Array` any number of which none is
+absent. It uses nothing but what NumPy and CuPy both have on `xp`. A bound op (`binding.bind`) also knows its operands'
+declared specs: `self.ins`, `self.outs` (types, quantisation, constant values). `checks` says whether it can run, and
+whether it gives what its node declares.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from functools import cached_property
-from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, dataclass_transform
 
 import numpy as np
 
-from ..errors import GraphError, KernelError, ModelError
 from ..format.flexbuffer import read_flexbuffer
-from ..graph import ABSENT, Array, Graph, Node, TensorSpec, TensorType
+from ..graph import Graph, Node, TensorSpec, TensorType
 
 TypeSet: TypeAlias = frozenset[TensorType]
 """Element types that an operand may have; sets are joined with `|`."""
@@ -75,6 +73,14 @@ class Activation(IntEnum):
     RELU6 = 3
     TANH = 4
     SIGN_BIT = 5
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The limits to which it holds its argument, None where there is none."""
+        return _BOUNDS.get(self, (None, None))
+
+
+_BOUNDS = {Activation.RELU: (0.0, None), Activation.RELU_N1_TO_1: (-1.0, 1.0), Activation.RELU6: (0.0, 6.0)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -140,7 +146,7 @@ class Op:
     @property
     def attributes(self) -> dict[str, Any]:
         """Attributes by options field name, as the writer takes them."""
-        return {name: getattr(self, name) for name in _attribute_names(type(self))}
+        return {name: getattr(self, name) for name in attribute_names(type(self))}
 
 
 _QUANTIZABLE = INT8 | UINT8 | INT16 | INT32 | PACKED
@@ -234,174 +240,8 @@ def op(
     return register
 
 
-_NAMES_ALONE = frozenset({"CONCAT_EMBEDDINGS", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"})
-"""Builtin operators that nothing says the meaning of: LiteRT registers no kernel for them."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class UnknownOp(Op):
-    """Stands for an operator that this version has no class for; every delegate refuses it."""
-
-    operator: str = ""
-    custom: bool = False
-
-    def infer(self, *inputs: Any) -> Specs:
-        return tuple(replace(s, shape=None) for s in self.outs)
-
-    def refuses(self, *inputs: Any) -> str | None:
-        if self.custom:
-            return f"Encountered unresolved custom op: {self.operator}."
-        if self.operator in _NAMES_ALONE:
-            return f"operator {self.operator} is not supported: the schema names it, no runtime has a kernel for it."
-        return f"operator {self.operator} is not supported."
-
-
-def bind(node: Node, graph: Graph, custom_ops: Mapping[str, type[Op]] = MappingProxyType({}),
-         graphs: Sequence[Graph] = ()) -> Op:  # fmt: skip
-    """The op of a node, with its attributes checked and its operands' declared specs attached.
-
-    `custom_ops` are classes by custom code that come before those of `OPS`. With the model's `graphs` the op is linked.
-    """
-    ins = tuple(None if i == ABSENT else declared_spec(graph, i) for i in node.inputs)
-    outs = tuple(declared_spec(graph, i) for i in node.outputs)
-    intermediates = tuple(declared_spec(graph, i) for i in node.intermediates if i != ABSENT)
-    name = "Flex" if node.custom and node.name.startswith("Flex") else node.name
-    cls = (custom_ops.get(node.name) if node.custom else None) or OPS.get(name)
-    if cls is None:
-        return UnknownOp(operator=node.name, custom=node.custom, ins=ins, outs=outs, version=node.version)
-    values = dict(node.attributes)
-    if node.custom:
-        values = dict(cls.read_options(node, graph.where(node)))
-    hints = _attribute_types(cls)
-    try:
-        attributes = {key: _convert(hints[key], value) for key, value in values.items() if key in hints}
-    except (ValueError, TypeError, OverflowError) as error:
-        raise GraphError(f"{node.name}: attribute out of range: {error}", where=graph.where(node)) from error
-    if issubclass(cls, StatefulOp):
-        attributes["place"] = (graph.index, node.index)
-    try:
-        op = cls(ins=ins, outs=outs, intermediates=intermediates, version=node.version, **attributes)
-        return op.link(graphs) if graphs else op
-    except ModelError as error:  # attributes that contradict each other or the model
-        raise type(error)(error.what, where=graph.where(node)) from error
-
-
-def declared_spec(graph: Graph, index: int) -> TensorSpec:
-    """Spec of a tensor as the file declares it; the shape is None if any part of it is unknown."""
-    tensor = graph.tensors[index]
-    dims = tensor.dims
-    shape = None if dims is None or None in dims else tuple(n for n in dims if n is not None)
-    return TensorSpec(tensor.type, shape, tensor.quantization, tensor.data, tensor.name, tensor.sparsity)
-
-
-def _convert(kind: Any, value: Any) -> Any:
-    if isinstance(kind, type) and issubclass(kind, IntEnum | bool | int | float):
-        return kind(value)
-    return value
-
-
-_HINTS: dict[type[Op], dict[str, Any]] = {}
-
-
-def _attribute_types(cls: type[Op]) -> dict[str, Any]:
-    if cls not in _HINTS:
-        hints = get_type_hints(cls)
-        _HINTS[cls] = {name: hints[name] for name in _attribute_names(cls)}
-    return _HINTS[cls]
-
-
 _BOUND = ("ins", "outs", "intermediates", "version", "place", "function")
 
 
-def _attribute_names(cls: type[Op]) -> list[str]:
+def attribute_names(cls: type[Op]) -> list[str]:
     return [f.name for f in fields(cls) if f.name not in _BOUND]
-
-
-@dataclass(frozen=True, slots=True)
-class Arity:
-    """Operands that an op takes: names, how many are required, whether any number may follow."""
-
-    names: tuple[str, ...]
-    required: int
-    variadic: bool
-
-
-_ARITIES: dict[type[Op], Arity] = {}
-
-
-def arity(cls: type[Op]) -> Arity:
-    """Read from the parameters of `run` (of `run_with` or `execute` for ops with state or subgraphs)."""
-    if cls not in _ARITIES:
-        _ARITIES[cls] = _read_arity(cls)
-    return _ARITIES[cls]
-
-
-def _read_arity(cls: type[Op]) -> Arity:
-    method = cls.run_with if issubclass(cls, StatefulOp) else cls.execute if issubclass(cls, ControlOp) else cls.run
-    parameters = list(inspect.signature(method).parameters.values())[2:]
-    names = tuple(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
-    required = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in parameters)
-    return Arity(names, required, len(names) < len(parameters))
-
-
-def refusal(op: Op, inputs: Sequence[TensorSpec | None]) -> str | None:
-    """Why `op` can't run with these input specs: version, arity, types, then the op's own limits. None if it can."""
-    if isinstance(op, UnknownOp):
-        return op.refuses()
-    if op.version > op.versions:
-        return f"operator {op.name} version {op.version} is not supported; versions 1 to {op.versions} are."
-    takes = arity(type(op))
-    if len(inputs) < takes.required or (len(inputs) > len(takes.names) and not takes.variadic):
-        return f"operator {op.name} got {len(inputs)} operands and takes {_count(takes)}."
-    for position, spec in enumerate(inputs):
-        label = takes.names[position] if position < len(takes.names) else f"operand {position}"
-        if spec is None:
-            if position < takes.required:
-                return f"operator {op.name} needs operand `{label}`, which is absent."
-            continue
-        accepted = _accepted(op, position)
-        if spec.type not in accepted:
-            names = ", ".join(t.name.lower() for t in sorted(accepted))
-            return f"operator {op.name} is not supported with {spec.type.name.lower()} `{label}`; it takes {names}."
-        if spec.sparsity is not None and position not in op.sparse:
-            return f"operator {op.name} is not supported with sparse {label}; it needs a DENSIFY before it."
-    return op.refuses(*inputs)
-
-
-def _count(takes: Arity) -> str:
-    if takes.variadic:
-        return f"at least {takes.required}"
-    low, high = takes.required, len(takes.names)
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _accepted(op: Op, position: int) -> TypeSet:
-    types = op.quantized if op.is_quantized else op.types
-    return types[min(position, len(types) - 1)] if types else ANY
-
-
-class TypeMismatch(KernelError):
-    """An operator gives another element type than the file declares for its output."""
-
-
-def infer_outputs(op: Op, inputs: Sequence[TensorSpec | None]) -> tuple[TensorSpec, ...]:
-    """Specs of the outputs: shapes from the op's rule where the inputs' shapes are known, the rest as declared."""
-    if any(s is not None and s.shape is None for s in inputs):
-        return tuple(replace(s, shape=None, value=None) for s in op.outs)
-    result = op.infer(*inputs)
-    specs = result if isinstance(result, tuple) else (result,)
-    if len(specs) != len(op.outs):
-        raise KernelError(f"{op.name} gives {len(specs)} outputs, the node declares {len(op.outs)}")
-    for position, (got, declared) in enumerate(zip(specs, op.outs, strict=True)):
-        if got.type != declared.type:
-            got_name, name = got.type.name.lower(), declared.type.name.lower()
-            raise TypeMismatch(f"{op.name} gives {got_name} as output {position}, the node declares {name}")
-    return tuple(replace(d, shape=s.shape, value=s.value) for s, d in zip(specs, op.outs, strict=True))
-
-
-def evaluate(op: Op, inputs: Sequence[Array | None]) -> tuple[np.ndarray, ...]:
-    """Run a pure op on host arrays with NumPy; each result an array of the declared type."""
-    with np.errstate(all="ignore"):
-        result = op.body(np, *inputs)
-    results = result if isinstance(result, tuple) else (result,)
-    return tuple(np.asarray(r, dtype=spec.dtype) for r, spec in zip(results, op.outs, strict=True))

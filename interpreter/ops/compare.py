@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..graph import Array, TensorSpec, TensorType
-from .affine import affine
 from .base import BOOL, INT16, NUMBER, STRING, op
-from .broadcast import broadcast_shapes
-from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
-from .pointwise import BYTE, Binary
+from .shared.affine import affine
+from .shared.broadcast import broadcast_shapes
+from .shared.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from .shared.pointwise import BYTE, Binary
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -64,8 +64,18 @@ class While(ControlOp):
             state = after
 
 
+class _Calling(ControlOp):
+    """An op that stands for its only subgraph."""
+
+    def execute(self, call: Subgraphs, *values: Any) -> list[Any]:
+        return call.invoke(self.subgraphs[0], values)
+
+    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+        return infer_graph(self.subgraphs[0], inputs)
+
+
 @op("CALL", ANY)
-class Call(ControlOp):
+class Call(_Calling):
     """Run a subgraph."""
 
     subgraph: int = 0
@@ -73,12 +83,6 @@ class Call(ControlOp):
     @property
     def subgraphs(self) -> tuple[int, ...]:
         return (self.subgraph,)
-
-    def execute(self, call: Subgraphs, *values: Any) -> list[Any]:
-        return call.invoke(self.subgraph, values)
-
-    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-        return infer_graph(self.subgraph, inputs)
 
 
 @op("CALL_ONCE")
@@ -100,7 +104,7 @@ class CallOnce(ControlOp):
 
 
 @op("STABLEHLO_COMPOSITE", ANY)
-class StablehloComposite(ControlOp):
+class StablehloComposite(_Calling):
     """A named composite operator, run as the subgraph that the file gives as its decomposition."""
 
     decomposition_subgraph_index: int = 0
@@ -108,9 +112,3 @@ class StablehloComposite(ControlOp):
     @property
     def subgraphs(self) -> tuple[int, ...]:
         return (self.decomposition_subgraph_index,)
-
-    def execute(self, call: Subgraphs, *values: Any) -> list[Any]:
-        return call.invoke(self.decomposition_subgraph_index, values)
-
-    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-        return infer_graph(self.decomposition_subgraph_index, inputs)

@@ -15,12 +15,12 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .base import FLOAT, INT8, INT16, INT32, INT64, UINT8, OptionalSpec, Padding, op
-from .host import integers, known
-from .products import WeightedOp, quantization
-from .windows import Axes, expect_rank, output_shape, pad, patches, plan, taps
+from .shared.host import integers, known
+from .shared.products import WeightedOp, quantization
+from .shared.windows import Axes, expect_rank, output_shape, pad, patches, plan, taps
 
-_INT4 = frozenset({TensorType.INT4})
-_QUANTIZED = (FLOAT | INT8 | UINT8 | INT16, INT8 | UINT8 | _INT4, FLOAT | INT32 | INT64)
+_FILTERS = INT8 | UINT8 | frozenset({TensorType.INT4, TensorType.INT2})
+_QUANTIZED = (FLOAT | INT8 | UINT8 | INT16, _FILTERS, FLOAT | INT32 | INT64)
 _SLAB = 1 << 24
 """Most elements of the matrix of windows that is built at a time."""
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec, TensorType
-from .affine import stored_range
+from ..graph import Array, Shape, TensorSpec, TensorType
 from .base import BOOL, COMPLEX, PACKED, Op, op
-from .broadcast import Shape, broadcast_shapes
-from .host import FIXED_WIDTH, shape_of
+from .shared.affine import stored_range
+from .shared.broadcast import broadcast_shapes
+from .shared.host import FIXED_WIDTH, shape_of
 
 VALUE = FIXED_WIDTH
 

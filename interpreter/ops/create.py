@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec
-from .base import BOOL, FLOAT, HALF, INDEX, INT8, INT16, INT32, INT64, NUMBER, Op, op
-from .host import FIXED_WIDTH, VALUES, dimensions, integers, known, normalize_axis, require_rank, scalar, shape_of
-
-Shape = tuple[int, ...]
+from ..graph import Array, Shape, TensorSpec
+from .base import BOOL, FLOAT, HALF, INDEX, INT8, INT16, INT32, INT64, INTEGER, NUMBER, PACKED, Op, op
+from .shared.host import (
+    FIXED_WIDTH,
+    VALUES,
+    dimensions,
+    integers,
+    known,
+    normalize_axis,
+    require_rank,
+    scalar,
+    shape_of,
+)
 
 
 @op("FILL", INDEX, VALUES, versions=5)
@@ -80,7 +88,7 @@ def _step_count(start: Any, limit: Any, delta: Any) -> int:
     return dimensions([ceil(count)], "RANGE: the result")[0]
 
 
-@op("ONE_HOT", INDEX, INDEX, NUMBER | BOOL, NUMBER | BOOL)
+@op("ONE_HOT", INDEX, INTEGER | PACKED, NUMBER | BOOL, NUMBER | BOOL)
 class OneHot(Op):
     """A new dimension `axis` of `depth` elements: `on_value` at the position that the index says, else `off_value`.
 

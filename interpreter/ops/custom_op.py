@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from ..errors import InputError
 from ..graph import TensorType
-from .base import ANY, OPS, Op, TypeSet
+from .base import ANY, Op, TypeSet
+from .binding import class_of_custom
 from .python_op import Function, Parameters, PythonOp, function_name, op_class
 
 AnyFunction = TypeVar("AnyFunction", bound=Function)
@@ -38,7 +39,7 @@ class CustomOp:
         """See `custom_op`; registers nothing."""
         if not isinstance(name, str) or not name:
             raise InputError(f"a custom operator's name is the custom code in the model, got {name!r}")
-        if not replace and (name in OPS or name.startswith("Flex")):
+        if not replace and class_of_custom(name):
             what = f"operator {name} is there already: tflite_cupy runs it itself."
             raise InputError(what, hint=f"custom_op({name!r}, replace=True) puts yours in its place.")
         self.name, self.replace = name, replace

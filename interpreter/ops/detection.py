@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .base import FLOAT, INT32, Op, op
-from .host import dimensions, require_rank, scalar, shape_of
+from .shared.host import dimensions, require_rank, scalar, shape_of
 
 Candidate: TypeAlias = tuple[float, int, int]
 

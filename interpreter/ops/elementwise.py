@@ -8,12 +8,12 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array
-from .affine import affine, requantized
 from .base import BOOL, INDEX, INT8, INT16, INTEGER, NUMBER, op
-from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate
-from .gemmlowp import inverse_sqrt
-from .host import host
-from .pointwise import REAL, PlainUnary, RealUnary, Unary, binary, unary
+from .shared.affine import affine, requantized
+from .shared.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate
+from .shared.gemmlowp import inverse_sqrt
+from .shared.host import host
+from .shared.pointwise import REAL, PlainUnary, RealUnary, Unary, binary, unary
 
 unary("SQUARE", NUMBER, lambda xp, x: x * x, "Each element times itself.", base=PlainUnary)
 unary("SIN", REAL, lambda xp, x: xp.sin(x), "The sine of each element.", versions=2)

@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, Quantization, TensorSpec, TensorType
 from .base import FLOAT, HALF, INT32, Op, op
-from .host import VALUES, dimensions, host, integers, known, require_indices, require_rank, shape_of
 from .segment import combine
+from .shared.host import VALUES, dimensions, host, integers, known, require_indices, require_rank, shape_of
 
 
 @op("EMBEDDING_LOOKUP", INT32, VALUES, versions=5)

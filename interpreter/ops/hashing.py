@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .base import FLOAT, PACKED, Op, OptionalSpec, op
-from .host import FIXED_WIDTH, shape_of
+from .shared.host import FIXED_WIDTH, shape_of
 
 _MASK = 2**64 - 1
 _K0, _K1, _K2 = np.uint64(0xC3A5C85C97CB3127), np.uint64(0xB492B66FBE98F273), np.uint64(0x9AE16A3B2F90404F)

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec, TensorType
-from .base import FLOAT, INDEX, Op, op
-from .host import VALUES, dimensions, integers, known, require_rank, shape_of
+from ..graph import Array, Shape, TensorSpec, TensorType
+from .base import FLOAT, INDEX, INTEGER, Op, op
 from .padding import padded, zero_point
-
-Shape = tuple[int, ...]
+from .shared.host import VALUES, dimensions, integers, known, require_rank, shape_of
 
 
 @op("SPACE_TO_DEPTH", VALUES, versions=2)
@@ -71,7 +69,7 @@ def _block(name: str, size: int) -> int:
     return size
 
 
-@op("SPACE_TO_BATCH_ND", VALUES, INDEX, INDEX, versions=4)
+@op("SPACE_TO_BATCH_ND", VALUES, INTEGER, INTEGER, versions=4)
 class SpaceToBatch(Op):
     """Blocks of `block_shape` [m] positions taken apart into batches, after padding by `paddings` [m, 2].
 
@@ -105,7 +103,7 @@ class SpaceToBatch(Op):
         return moved.reshape(batch * prod(blocks), *sizes, *tail)
 
 
-@op("BATCH_TO_SPACE_ND", VALUES, INDEX, INDEX, versions=4)
+@op("BATCH_TO_SPACE_ND", VALUES, INTEGER, INTEGER, versions=4)
 class BatchToSpace(Op):
     """Batches put together into blocks of `block_shape` [m] positions, then cropped by `crops` [m, 2]."""
 

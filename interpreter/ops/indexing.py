@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec
+from ..graph import Array, Shape, TensorSpec
 from .base import BOOL, FLOAT, INDEX, INT16, INTEGER, Op, op
-from .host import VALUES, dimensions, integers, known, normalize_axis, require_indices, require_rank, shape_of
 from .segment import combine
-
-Shape = tuple[int, ...]
+from .shared.host import VALUES, dimensions, integers, known, normalize_axis, require_indices, require_rank, shape_of
 
 
 @op("GATHER", VALUES, INT16 | INDEX, versions=8)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec
-from .affine import STORED
-from .base import FLOAT, INDEX, INT8, INT16, INT32, PACKED, UINT8, Activation, Op, op
-from .fixedpoint import activation_range, round_half_away, saturate
-from .fused import activate
-from .host import (
+from ..graph import Array, Shape, TensorSpec
+from .base import BOOL, FLOAT, INDEX, INT8, INT16, INT32, INTEGER, PACKED, UINT8, Activation, Op, op
+from .shared.affine import STORED
+from .shared.fixedpoint import activation_range, round_half_away, saturate
+from .shared.fused import activate
+from .shared.host import (
     VALUES,
     dimensions,
     integers,
@@ -27,10 +27,8 @@ from .host import (
     shape_of,
 )
 
-Shape = tuple[int, ...]
 
-
-@op("TRANSPOSE", VALUES, INDEX, versions=9)
+@op("TRANSPOSE", VALUES, INTEGER, versions=9)
 class Transpose(Op):
     """`tensor` with its dimensions in the order `perm`, whose entries may be negative. A view without a copy."""
 
@@ -158,7 +156,7 @@ class Unpack(Op):
         return tuple(front[i, ...] for i in range(self.num))
 
 
-@op("SPLIT", INDEX, VALUES, versions=5)
+@op("SPLIT", INTEGER | PACKED | BOOL, VALUES, versions=5)
 class Split(Op):
     """`value` cut into `num_splits` equal parts along `axis`. Views without copies."""
 
@@ -184,7 +182,7 @@ class Split(Op):
         return [length // parts] * parts
 
 
-@op("SPLIT_V", VALUES, INDEX, INDEX, versions=3)
+@op("SPLIT_V", VALUES, INDEX, INTEGER | PACKED | BOOL, versions=3)
 class SplitV(Op):
     """`value` cut along `axis` into parts of `size_splits`, of which one may be -1 for the rest. Views."""
 

@@ -12,9 +12,9 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .base import FLOAT, INT8, INT16, INT32, INT64, PACKED, UINT8, OptionalSpec, Specs, op
-from .fixedpoint import round_half_away
-from .products import ProductOp, WeightedOp, integer_matmul, quantization, quantize_rows, scale_ratio
-from .windows import expect_rank
+from .shared.fixedpoint import round_half_away
+from .shared.products import ProductOp, WeightedOp, integer_matmul, quantization, quantize_rows, scale_ratio
+from .shared.windows import expect_rank
 
 _SHUFFLED = 1  # weights_format SHUFFLED4x16INT8
 

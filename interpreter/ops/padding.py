@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, TensorSpec
 from .base import BOOL, INDEX, INT8, INT16, INT32, UINT8, Op, op
-from .host import FIXED_WIDTH, VALUES, dimensions, integers, known, shape_of
+from .shared.host import FIXED_WIDTH, VALUES, dimensions, integers, known, shape_of
 
 Pads = tuple[tuple[int, int], ...]
 

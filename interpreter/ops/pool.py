@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
@@ -10,16 +11,16 @@ import numpy as np
 
 from ..graph import Array, TensorSpec
 from .base import FLOAT, INT8, INT16, UINT8, Activation, Op, Padding, op
-from .fixedpoint import activation_range
-from .fused import activate
-from .windows import Axes, expect_rank, output_shape, pad, plan, taps
+from .shared.fixedpoint import activation_range
+from .shared.fused import activate
+from .shared.windows import Axes, expect_rank, output_shape, pad, plan, taps
 
 _INTEGERS = INT8 | UINT8 | INT16
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _Pool(Op):
-    """What the pools share (reference: pooling.cc)."""
+class WindowedOp(Op):
+    """An op that slides a window over [n, h, w, c], with the attributes of Pool2DOptions."""
 
     padding: Padding = Padding.SAME
     stride_w: int = 1
@@ -28,10 +29,24 @@ class _Pool(Op):
     filter_height: int = 1
     fused_activation_function: Activation = Activation.NONE
 
-    def axes(self, shape: tuple[int, ...]) -> Axes:
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.filter_height, self.filter_width
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Steps down and to the right."""
+        return self.stride_h, self.stride_w
+
+    def axes(self, shape: Sequence[int]) -> Axes:
         """Geometry for an input of this shape."""
-        window, strides = (self.filter_height, self.filter_width), (self.stride_h, self.stride_w)
-        return plan(self.name, shape[1:3], window, strides, self.padding)
+        return plan(self.name, shape[1:3], self.window, self.strides, self.padding)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Pool(WindowedOp):
+    """What the pools share (reference: pooling.cc)."""
 
     @cached_property
     def is_quantized(self) -> bool:

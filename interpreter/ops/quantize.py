@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .affine import affine, lacks_affine, requantized, stored_range
 from .base import FLOAT, HALF, INT8, INT16, INT32, PACKED, UINT8, Op, op
-from .fixedpoint import BELOW_HALF, round_half_away
-from .host import normalize_axis, shape_of
-from .lookup import Resident
-from .pointwise import Unary
+from .shared.affine import affine, lacks_affine, requantized, stored_range
+from .shared.fixedpoint import BELOW_HALF, round_half_away
+from .shared.host import normalize_axis, shape_of
+from .shared.lookup import Resident
+from .shared.pointwise import Unary
 
 _RESULTS = {
     TensorType.FLOAT32: INT8 | UINT8 | INT16 | PACKED,
@@ -32,12 +33,17 @@ class Grid:
     def __init__(self, spec: TensorSpec) -> None:
         quantization = spec.quantization
         assert quantization is not None
-        self._axis, self._per_channel = quantization.axis, quantization.per_channel
+        self._block_size, self._per_channel = quantization.block_size, quantization.per_channel
+        self._axis = 0 if quantization.block_size else quantization.axis
         scales, zero_points = (
             np.asarray(values).astype(np.float32) for values in (quantization.scales, quantization.zero_points)
         )
         self._one = scales[0], zero_points[0]
         self._scales, self._zero_points = Resident(scales), Resident(zero_points)
+
+    def spread(self, x: Array) -> Array:
+        """`x`, block by block if there is a scale for each block."""
+        return x.reshape(-1, self._block_size) if self._block_size else x
 
     def on(self, xp: Any, rank: int) -> tuple[Any, Any]:
         """Scales and zero points for a tensor of `rank`."""
@@ -51,7 +57,14 @@ class Grid:
 def require_channels(op: Op, spec: TensorSpec, shape: tuple[int, ...]) -> None:
     """Raise KernelError if a tensor of `shape` can't have the scales of `spec`."""
     quantization = spec.quantization
-    if quantization is None or not quantization.per_channel:
+    if quantization is None:
+        return
+    if quantization.block_size:
+        blocks = len(quantization.scales), quantization.block_size
+        if math.prod(shape) != math.prod(blocks):
+            raise KernelError(f"{op.name} has {blocks[0]} scales for blocks of {blocks[1]}, got shape {list(shape)}.")
+        return
+    if not quantization.per_channel:
         return
     axis, count = (
         normalize_axis(quantization.axis, len(shape), f"{op.name}: quantized dimension"),
@@ -75,6 +88,8 @@ class Quantize(Unary):
         source, result = inputs[0].type, self.outs[0]
         if result.type not in _RESULTS[source]:
             return f"operator QUANTIZE does not give {result.type.name.lower()} for {source.name.lower()}."
+        if result.quantization is not None and result.quantization.block_size:
+            return "operator QUANTIZE is not supported with scales of blocks."
         return lacks_affine(self) if self.is_quantized or result.quantization is None else None
 
     def run(self, xp: Any, input: Array) -> Array:
@@ -106,19 +121,18 @@ class Dequantize(Op):
     def refuses(self, input: TensorSpec) -> str | None:
         if input.type in HALF:
             return None
-        quantization = input.quantization
-        if quantization is None or not len(quantization.scales):
+        if input.quantization is None or not len(input.quantization.scales):
             return f"operator DEQUANTIZE needs the scale of its {input.type.name.lower()} operand, which has none."
-        return "operator DEQUANTIZE is not supported with scales of blocks." if quantization.block_size else None
+        return None
 
     def run(self, xp: Any, input: Array) -> Array:
-        real = input.astype(np.float32)
         if input.dtype.kind not in "iu":
-            return real
-        scales, zero_points = self._grid.on(xp, input.ndim)
+            return input.astype(np.float32)
+        real = self._grid.spread(input).astype(np.float32)
+        scales, zero_points = self._grid.on(xp, real.ndim)
         real -= zero_points
         real *= scales
-        return real
+        return real.reshape(input.shape)
 
     @cached_property
     def _grid(self) -> Grid:

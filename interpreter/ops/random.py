@@ -17,8 +17,9 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .base import FLOAT, INDEX, INT32, StatefulOp, op
-from .counters import interleaved, philox, words
-from .host import dimensions, integers, require_rank, scalar, shape_of
+from .shared.counters import interleaved, philox, words
+from .shared.host import dimensions, integers, require_rank, scalar, shape_of
+from .shared.resources import Memories
 
 _EPSILON = np.float32(1e-7)
 _MANTISSA = np.uint64((1 << 52) - 1)
@@ -32,7 +33,7 @@ class RandomOp(StatefulOp):
     seed: int = 0
     seed2: int = 0
 
-    def draw(self, state: Any, blocks: int, advance: int | None = None) -> np.ndarray:
+    def draw(self, state: Memories, blocks: int, advance: int | None = None) -> np.ndarray:
         """uint32 [4 * blocks]: the next words of the stream, which goes on behind `advance` blocks."""
         seeds = np.array([self.seed, self.seed2], np.int64).astype(np.int32)  # what the reference keeps of them
         key = seeds.astype(np.int64).view(np.uint64) if seeds.any() else [randbits(64), randbits(64)]
@@ -57,7 +58,7 @@ class RandomFloats(RandomOp):
         kind = self.outs[0].type
         return None if kind in FLOAT else f"operator {self.name} gives float32, not {kind.name.lower()}."
 
-    def run_with(self, state: Any, shape: Array) -> Array:
+    def run_with(self, state: Memories, shape: Array) -> Array:
         dims = self._dimensions(shape)
         count = prod(dims)
         return self.floats(self.draw(state, -(-count // 4)))[:count].reshape(dims)
@@ -120,7 +121,7 @@ class Multinomial(RandomOp):
         kind = self.outs[0].type
         return None if kind in INDEX else f"operator MULTINOMIAL gives int32 or int64, not {kind.name.lower()}."
 
-    def run_with(self, state: Any, logits: Array, num_samples: Array) -> Array:
+    def run_with(self, state: Memories, logits: Array, num_samples: Array) -> Array:
         batch, count = len(logits), _samples(num_samples)
         bits = self.draw(state, -(-batch * count // 2), advance=batch * -(-count // 4) * 4 * _SKIPPED)
         pairs = bits[: 2 * batch * count].astype(np.uint64).reshape(batch, count, 2)

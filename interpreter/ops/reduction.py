@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array, TensorSpec
-from .affine import affine, lacks_affine, lacks_zero_offset
+from ..graph import Array, Shape, TensorSpec
 from .base import BOOL, INT8, INT16, INT32, NUMBER, op
-from .fixedpoint import (
+from .shared.affine import affine, lacks_affine, lacks_zero_offset
+from .shared.fixedpoint import (
     multiply_by_quantized_multiplier,
     multiply_wide_by_quantized_multiplier,
     quantize_multiplier,
+    round_half_away,
     saturate,
 )
-from .host import integers, known, normalize_axes, shape_of
-from .pointwise import BYTE, QuantizedByFirst
-
-Shape = tuple[int, ...]
+from .shared.host import integers, known, normalize_axes, shape_of
+from .shared.pointwise import BYTE, QuantizedByFirst
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -69,22 +68,19 @@ def _resolved(axes: np.ndarray, rank: int) -> Shape:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Total(Reduction):
-    """SUM and MEAN, which on quantised integers differ in a factor (reference: QuantizedMeanOrSum)."""
+    """SUM and MEAN, which on quantised integers differ in how the sum is rescaled."""
 
     def run_quantized(self, xp: Any, input: Array, axes: Array) -> Array:
         over = self.over(input, axes)
         if prod(input.shape) == 0:
             return self.run(xp, input, axes)
-        (scale, zero_point), output = affine(self.ins[0]), affine(self.outs[0])
         count = prod(input.shape[axis] for axis in over)
         total = xp.sum(input, axis=over, keepdims=self.keep_dims, dtype=np.int32) if over else input.astype(np.int32)
-        mantissa, shift = self.averaged(*quantize_multiplier(float(scale) / float(output.scale)), count)
-        rescaled = multiply_by_quantized_multiplier(xp, total - count * zero_point, mantissa, shift)
-        return saturate(xp, rescaled + output.zero_point, input.dtype)
+        return saturate(xp, self.rescaled(xp, total, count) + affine(self.outs[0]).zero_point, input.dtype)
 
-    def averaged(self, mantissa: int, shift: int, count: int) -> tuple[int, int]:
-        """The factor that brings the sum of `count` elements to the scale of the result."""
-        return mantissa, shift
+    def rescaled(self, xp: Any, total: Array, count: int) -> Array:
+        """Sums of `count` stored values as whole steps of the result, without its zero point."""
+        raise NotImplementedError(type(self).__name__)
 
 
 @op("SUM", NUMBER | BOOL, INT32, quantized=(BYTE | INT16, INT32), versions=2)
@@ -96,6 +92,13 @@ class Sum(Total):
 
     def of_nothing(self, dtype: np.dtype[Any]) -> Any:
         return 0
+
+    def rescaled(self, xp: Any, total: Array, count: int) -> Array:
+        """In float32 (reference: its optimised kernel; the plain one takes all integers for uint8)."""
+        (scale, zero_point), output = affine(self.ins[0]), affine(self.outs[0])
+        factor = np.float32(scale) / np.float32(output.scale)
+        bias = np.float32(-zero_point) * factor * np.float32(count)
+        return round_half_away(xp, total.astype(np.float32) * factor + bias)
 
 
 @op("MEAN", NUMBER, INT32, quantized=(BYTE | INT16, INT32), versions=3)
@@ -113,9 +116,13 @@ class Mean(Total):
     def of_nothing(self, dtype: np.dtype[Any]) -> Any:
         return 0 if dtype.kind in "iu" else np.nan
 
-    def averaged(self, mantissa: int, shift: int, count: int) -> tuple[int, int]:
+    def rescaled(self, xp: Any, total: Array, count: int) -> Array:
+        """In integers (reference: QuantizedMeanOrSum)."""
+        (scale, zero_point), output = affine(self.ins[0]), affine(self.outs[0])
+        mantissa, shift = quantize_multiplier(float(scale) / float(output.scale))
         places = min(count.bit_length() - 1, 32, 31 + shift)
-        return (mantissa << places) // count, shift - places
+        averaged = (mantissa << places) // count, shift - places
+        return multiply_by_quantized_multiplier(xp, total - count * zero_point, *averaged)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

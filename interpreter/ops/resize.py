@@ -9,13 +9,13 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .base import BOOL, FLOAT, HALF, INT8, INT16, INT32, UINT8, Op, op
-from .fixedpoint import round_half_away
-from .host import integers, known
-from .windows import expect_rank
+from .base import BOOL, FLOAT, FLOAT8, HALF, INT8, INT16, INT32, UINT8, Op, op
+from .shared.fixedpoint import round_half_away
+from .shared.host import integers, known
+from .shared.windows import expect_rank
 
 _UINT16 = frozenset({TensorType.UINT16})
-_PIXEL = FLOAT | HALF | INT8 | UINT8 | INT16 | INT32 | _UINT16 | frozenset({TensorType.UINT32}) | BOOL
+_PIXEL = FLOAT | HALF | INT8 | UINT8 | INT16 | INT32 | _UINT16 | frozenset({TensorType.UINT32}) | BOOL | FLOAT8
 _Positions: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Along an axis: lower and upper neighbour of each output pixel, and the weights of both."""
 

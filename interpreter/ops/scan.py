@@ -9,13 +9,13 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .affine import Affine, affine, has_scale
 from .base import BOOL, INDEX, NUMBER, Activation, Op, op
-from .fixedpoint import saturate, saturating_rounding_doubling_high_mul
-from .fused import activate
-from .gemmlowp import divide_by_power, inverse_sqrt
-from .host import known, normalize_axis, scalar, shape_of
-from .pointwise import BYTE, REAL, Unary
+from .shared.affine import Affine, affine, has_scale
+from .shared.fixedpoint import saturate, saturating_rounding_doubling_high_mul
+from .shared.fused import activate
+from .shared.gemmlowp import divide_by_power, inverse_sqrt
+from .shared.host import known, normalize_axis, scalar, shape_of
+from .shared.pointwise import BYTE, REAL, Unary
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec, TensorType
+from ..graph import Array, Shape, TensorSpec, TensorType
 from .base import BOOL, DOUBLE, FLOAT, INDEX, INT16, INT32, INTEGER, NUMBER, Op, op
-from .host import known, require_rank, scalar, shape_of
-
-Shape = tuple[int, ...]
+from .shared.host import known, require_rank, scalar, shape_of
 
 
 @op("TOPK_V2", FLOAT | INTEGER, INT32 | INT16, versions=3)

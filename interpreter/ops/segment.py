@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import KernelError
 from ..graph import Array, TensorSpec
 from .base import FLOAT, INT32, Op, op
-from .host import dimensions, integers, known, require_indices, scalar, shape_of
+from .shared.host import dimensions, integers, known, require_indices, scalar, shape_of
 
 _DATA = FLOAT | INT32
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec, TensorType
-from .base import ANY, INDEX, PACKED, Op, OptionalSpec, op
-from .broadcast import broadcast_shapes
-from .host import (
+from ..graph import Array, Shape, TensorSpec, TensorType
+from .base import ANY, BOOL, INDEX, INTEGER, PACKED, Op, OptionalSpec, op
+from .shared.broadcast import broadcast_shapes
+from .shared.host import (
     FIXED_WIDTH,
     VALUES,
     dimensions,
@@ -24,28 +24,27 @@ from .host import (
     shape_of,
 )
 
-Shape = tuple[int, ...]
 
-
-@op("RESHAPE", VALUES, INDEX)
+@op("RESHAPE", VALUES, INTEGER | PACKED | BOOL)
 class Reshape(Op):
     """The elements of `tensor` in row-major order with another shape, in which one dimension may be -1.
 
-    The shape comes from the operand if that is a vector, from `new_shape` otherwise; `new_shape` [0] stands for a
-    scalar, as old files have it.
+    The shape comes from the operand if that is a vector of int32 or int64, from `new_shape` otherwise; `new_shape` [0]
+    stands for a scalar, as old files have it.
     """
 
     new_shape: Shape = ()
 
     def infer(self, tensor: TensorSpec, shape: OptionalSpec = None) -> TensorSpec:
-        if shape is None or shape.rank != 1:
+        if shape is None or shape.rank != 1 or shape.type not in INDEX:
             return TensorSpec(tensor.type, _reshaped(shape_of(tensor), self._attribute))
         if shape.value is None:
             return TensorSpec(tensor.type, None)
         return TensorSpec(tensor.type, _reshaped(shape_of(tensor), integers(shape.value)))
 
     def run(self, xp: Any, tensor: Array, shape: Array | None = None) -> Array:
-        sizes = self._attribute if shape is None or shape.ndim != 1 else integers(known(self.ins[1], shape))
+        given = shape is not None and shape.ndim == 1 and TensorType.of(shape.dtype) in INDEX
+        sizes = integers(known(self.ins[1], shape)) if given else self._attribute
         return tensor.reshape(_reshaped(tensor.shape, sizes))
 
     @property

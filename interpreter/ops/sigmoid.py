@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..graph import Array, TensorSpec
-from .affine import affine, log2_of
 from .base import INT16, op
-from .lookup import Resident
-from .pointwise import BYTE, REAL, RealUnary
+from .shared.affine import affine, log2_of
+from .shared.lookup import Resident
+from .shared.pointwise import BYTE, REAL, RealUnary
 
 _LAST = 255  # index of the last entry
 _HIGH = [

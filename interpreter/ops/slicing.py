@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec
+from ..graph import Array, Shape, TensorSpec
 from .base import INDEX, Op, op
-from .host import VALUES, dimensions, integers, known, shape_of
-
-Shape = tuple[int, ...]
+from .shared.host import VALUES, dimensions, integers, known, shape_of
 
 
 @op("SLICE", VALUES, INDEX, INDEX, versions=8)

@@ -13,18 +13,18 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .affine import Affine, affine
 from .base import INT16, op
-from .fixedpoint import (
+from .shared.affine import Affine, affine
+from .shared.fixedpoint import (
     INT32_MIN,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     rounding_divide_by_pot,
     saturate,
 )
-from .gemmlowp import bit_length, exp_on_negative, log_of_at_least_one, reciprocal
-from .lookup import Resident, interpolate, sampled
-from .pointwise import BYTE, REAL, Elementwise
+from .shared.gemmlowp import bit_length, exp_on_negative, log_of_at_least_one, reciprocal
+from .shared.lookup import Resident, interpolate, sampled
+from .shared.pointwise import BYTE, REAL, Elementwise
 
 _GAP_BITS = 5  # places before the point of a gap's worth in fixed point
 _SUM_BITS = 12  # and of the sum of a row

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..graph import Shape
+
 if TYPE_CHECKING:
     from .plan import Plan
 
@@ -16,10 +18,10 @@ MAX_PLANS = 32
 MAX_BODY_SHAPES = 8
 """Sets of input shapes that a body is planned for one by one, before those that vary are left open."""
 
-Shape: TypeAlias = tuple[int, ...] | None
+OptionalShape: TypeAlias = Shape | None
 """None: not known when the plan is made."""
 
-PlanKey: TypeAlias = tuple[tuple[Shape, ...], tuple[str, ...], bool]
+PlanKey: TypeAlias = tuple[tuple[OptionalShape, ...], tuple[str, ...], bool]
 """Input shapes, names of the input spaces, whether every tensor is kept."""
 
 
@@ -29,7 +31,7 @@ class PlanCache:
     def __init__(self) -> None:
         self._plans: OrderedDict[PlanKey, Plan] = OrderedDict()
         self._lock = threading.Lock()
-        self._seen: set[tuple[Shape, ...]] = set()  # what control flow asked for, open shapes left out
+        self._seen: set[tuple[OptionalShape, ...]] = set()  # what control flow asked for, open shapes left out
         self._varies: tuple[bool, ...] = ()  # per input, once too many shapes were seen
         self._last: tuple[PlanKey, Plan] | None = None  # found last, and so the most recently used
         self.newest: Plan | None = None
@@ -54,7 +56,7 @@ class PlanCache:
             if len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
 
-    def body_shapes(self, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+    def body_shapes(self, shapes: tuple[OptionalShape, ...]) -> tuple[OptionalShape, ...]:
         """The shapes to plan for when control flow calls the subgraph with `shapes`.
 
         These shapes, until there were more than `MAX_BODY_SHAPES` different ones: from then on the inputs whose shapes
@@ -64,7 +66,7 @@ class PlanCache:
             shapes = _opened(shapes, self._varies)
         return shapes if shapes in self._seen else self._noted(shapes)
 
-    def _noted(self, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+    def _noted(self, shapes: tuple[OptionalShape, ...]) -> tuple[OptionalShape, ...]:
         with self._lock:
             if self._varies:
                 shapes = _opened(shapes, self._varies)
@@ -76,5 +78,5 @@ class PlanCache:
             return _opened(shapes, self._varies)
 
 
-def _opened(shapes: Sequence[Shape], varies: Sequence[bool]) -> tuple[Shape, ...]:
+def _opened(shapes: Sequence[OptionalShape], varies: Sequence[bool]) -> tuple[OptionalShape, ...]:
     return tuple([None if open else shape for shape, open in zip(shapes, varies, strict=True)])

@@ -13,12 +13,13 @@ import numpy as np
 
 from ..errors import DelegationError, GraphError, KernelError, LimitError, PolicyError, TfliteError, UnsupportedError
 from ..graph import Graph, Model, TensorSpec
-from ..ops.base import ControlOp, Op, UnknownOp
+from ..ops.base import ControlOp, Op
+from ..ops.binding import UnknownOp
 from ..ops.flex import Flex
-from .cache import PlanCache, Shape
+from .builder import PlanBuilder
+from .cache import OptionalShape, PlanCache
 from .delegate import HOST, BoundNode, Delegate, Space
 from .lane import Lane, Observer
-from .layout import PlanBuilder
 from .partition import Nobody, choose, delegation_error, join_islands, stray_nodes, units
 from .plan import Plan, Run, Value, brought, fetch, unshared, value_at
 from .simplify import MAX_DEPTH, Resolved, Resolver
@@ -57,16 +58,16 @@ class Engine:
     def plan(
         self,
         graph: Graph,
-        shapes: Sequence[Shape],
+        shapes: Sequence[OptionalShape],
         spaces: Sequence[Space] | None = None,
         *,
         keep_all: bool = False,
     ) -> Plan:
-        """The plan of a subgraph for these input shapes (in the order of `graph.inputs`; None: not known); made on
-        first use.
+        """The plan of a subgraph for these input shapes, made on first use.
 
-        `keep_all` plans every node by itself and keeps every tensor. Raises UnsupportedError (PolicyError,
-        DelegationError) for a node that no delegate (not the required one) runs, KernelError for impossible shapes.
+        `shapes` and `spaces` are in the order of `graph.inputs`; a shape is None where it is not known. `keep_all`
+        keeps every tensor. Raises UnsupportedError or PolicyError for a node that no delegate runs, DelegationError for
+        one that the required delegate does not run, KernelError for impossible shapes.
         """
         where = tuple(spaces) if spaces is not None else (HOST,) * len(graph.inputs)
         key = (tuple(shapes), tuple([space.name for space in where]), keep_all)
@@ -81,8 +82,11 @@ class Engine:
         return plan
 
     def latest_plan(self, graph: Graph) -> Plan:
-        """The plan of a subgraph that was made last. If there is none: for the declared shapes, or for unknown ones
-        where the nodes can't take those (an unknown dimension is declared as 1)."""
+        """The plan of a subgraph that was made last.
+
+        If there is none: for the declared shapes, or for unknown ones where the nodes can't take those (an unknown
+        dimension is declared as 1).
+        """
         newest = self._caches[graph.index].newest
         if newest is not None:
             return newest
@@ -92,7 +96,7 @@ class Engine:
             return self.plan(graph, [None] * len(graph.inputs))
 
     def survey(self, graph: Graph) -> Plan:
-        """The latest plan; where no delegate takes some nodes, one to be reported, in which `Nobody` has them."""
+        """The latest plan; where no delegate takes some nodes, one to be reported only, in which `Nobody` has them."""
         try:
             return self.latest_plan(graph)
         except (PolicyError, UnsupportedError):
@@ -118,7 +122,7 @@ class Engine:
         except KernelError:
             return self._resolver.resolve(graph, _input_specs(graph, [None] * len(graph.inputs)))
 
-    def _make(self, graph: Graph, shapes: Sequence[Shape], spaces: Sequence[Space], keep_all: bool) -> Plan:
+    def _make(self, graph: Graph, shapes: Sequence[OptionalShape], spaces: Sequence[Space], keep_all: bool) -> Plan:
         resolved = self._resolver.resolve(graph, _input_specs(graph, shapes), keep_all=keep_all)
         choices = choose(graph, resolved.live, self.delegates, self._require)
         self._check_bodies(graph)
@@ -233,6 +237,6 @@ def _fetched(plan: Plan, slots: Sequence[Any]) -> dict[int, np.ndarray]:
     return dict(zip(plan.kept, fetch([value_at(slots, place) for place in plan.kept.values()]), strict=True))
 
 
-def _input_specs(graph: Graph, shapes: Sequence[Shape]) -> list[TensorSpec]:
+def _input_specs(graph: Graph, shapes: Sequence[OptionalShape]) -> list[TensorSpec]:
     tensors = [graph.tensors[i] for i in graph.inputs]
     return [TensorSpec(t.type, shape, t.quantization) for t, shape in zip(tensors, shapes, strict=True)]

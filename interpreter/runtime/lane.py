@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..graph import Array
-from ..ops.variables import Variable
+from ..ops.shared.resources import Variable
 from .state import State
 
 if TYPE_CHECKING:

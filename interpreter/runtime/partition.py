@@ -8,7 +8,9 @@ from heapq import heappop, heappush
 
 from ..errors import DelegationError, PolicyError, TfliteError, UnsupportedError
 from ..graph import ABSENT, Array, Graph
-from ..ops.base import ControlOp, StatefulOp, UnknownOp, refusal
+from ..ops.base import ControlOp, StatefulOp
+from ..ops.binding import UnknownOp
+from ..ops.checks import refusal
 from ..ops.variables import Hashtable, VarHandle
 from .delegate import HOST, BoundNode, Delegate, Executable, Partition, Refusal
 from .lane import Lane
@@ -53,8 +55,11 @@ class Unit:
 def choose(
     graph: Graph, nodes: Iterable[BoundNode], delegates: Sequence[Delegate], require: str | None
 ) -> list[Choice]:
-    """The first delegate that takes each node. Raises the refusal's kind of error for a node that none takes, and
-    DelegationError for those that are not on the delegate named by `require`, apart from bookkeeping."""
+    """The first delegate that takes each node.
+
+    Raises the refusal's kind of error for a node that none takes, and DelegationError for those that are not on the
+    delegate named by `require`, apart from bookkeeping.
+    """
     choices = [_first(graph, bound, delegates) for bound in nodes]
     if strays := stray_nodes(graph, choices, require):
         raise delegation_error(strays)
@@ -117,14 +122,14 @@ def _first(graph: Graph, bound: BoundNode, delegates: Sequence[Delegate]) -> Cho
         if sentence is None:
             return Choice(bound, delegate, tuple(refusals))
         refusals.append((delegate.name, sentence))
-    sentence = nobody_s_reason(bound, refusals)
+    sentence = best_refusal(bound, refusals)
     hint = _HINTS.get(sentence.error, "")
     if isinstance(bound.op, UnknownOp) and bound.op.custom:
         hint = f"A Python function can be its meaning: @tflite_cupy.custom_op({bound.node.name!r}). {hint}"
     raise sentence.error(f"{sentence} (node {bound.node})", where=graph.where(bound.node), hint=hint)
 
 
-def nobody_s_reason(bound: BoundNode, refusals: Sequence[tuple[str, str]]) -> Refusal:
+def best_refusal(bound: BoundNode, refusals: Sequence[tuple[str, str]]) -> Refusal:
     """The sentence that says best why no delegate takes a node, given what each of them said."""
     asked = [s for _, s in refusals if isinstance(s, Refusal)]
     said = "; ".join(f"{name}: {sentence}" for name, sentence in refusals) or "there is no delegate."

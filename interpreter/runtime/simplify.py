@@ -10,7 +10,9 @@ import numpy as np
 
 from ..errors import GraphError, LimitError
 from ..graph import ABSENT, Graph, Model, Node, TensorSpec, TensorType
-from ..ops.base import ControlOp, Op, TypeMismatch, bind, evaluate, infer_outputs, refusal
+from ..ops.base import ControlOp, Op
+from ..ops.binding import bind
+from ..ops.checks import TypeMismatch, evaluate, infer_outputs, refusal
 from .delegate import BoundNode
 from .faults import BODY_ERRORS, node_error
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..graph import TensorSpec, TensorType
-from ..ops.variables import Table, Variable
+from ..ops.shared.resources import Table, Variable
 
 
 class State:

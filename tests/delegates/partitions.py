@@ -9,7 +9,7 @@ import numpy as np
 
 from tflite_cupy.interpreter.format.flexbuffer import write_flexbuffer
 from tflite_cupy.interpreter.graph import ABSENT, Graph
-from tflite_cupy.interpreter.ops.base import bind
+from tflite_cupy.interpreter.ops.binding import bind
 from tflite_cupy.interpreter.runtime.delegate import BoundNode, Delegate, Partition
 from tflite_cupy.interpreter.runtime.lane import Lane
 from tflite_cupy.interpreter.runtime.state import State

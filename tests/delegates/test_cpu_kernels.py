@@ -16,8 +16,9 @@ from tests.ops.test_pool import CASES as POOL
 from tflite_cupy import Interpreter, write_model
 from tflite_cupy.delegates.cpu import kernels
 from tflite_cupy.delegates.cpu.kernels import finish, gemm, packing, threads
-from tflite_cupy.interpreter.ops.base import Activation, Op, refusal
-from tflite_cupy.interpreter.ops.fixedpoint import (
+from tflite_cupy.interpreter.ops.base import Activation, Op
+from tflite_cupy.interpreter.ops.checks import refusal
+from tflite_cupy.interpreter.ops.shared.fixedpoint import (
     multiply_by_quantized_multiplier,
     multiply_wide_by_quantized_multiplier,
     quantize_multiplier,

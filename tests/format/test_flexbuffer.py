@@ -78,6 +78,8 @@ def test_damage_is_read_or_refused(value: Any, data: st.DataObject) -> None:
         {"axis": 1, "name": "x", "weights": [0.5, 0.25], "deep": {"flag": True}},
         ["FlexAdd", "node"],
         [1, 300, -70_000, 2**40],
+        [1] * 128,
+        {"many": [0.5] * 256, "long": "x" * 300},
         {"a": [], "b": {}},
         3.1,
         None,

@@ -44,7 +44,9 @@ from tflite_cupy.interpreter.errors import KernelError
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.writer import write_model
 from tflite_cupy.interpreter.graph import ABSENT, Graph, Model, Node, Quantization, Tensor, TensorSpec, TensorType
-from tflite_cupy.interpreter.ops.base import Op, bind, evaluate, infer_outputs, refusal
+from tflite_cupy.interpreter.ops.base import Op
+from tflite_cupy.interpreter.ops.binding import bind
+from tflite_cupy.interpreter.ops.checks import evaluate, infer_outputs, refusal
 from tflite_cupy.interpreter.runtime.delegate import BoundNode
 
 REFERENCE_LACKS = frozenset({"CEIL", "ELU", "HASHTABLE", "ROUND", "SEGMENT_SUM"})

@@ -172,6 +172,14 @@ QUANTIZED = [
         for name in ("MAXIMUM", "MINIMUM")
         for dtype in (np.int8, np.uint8, np.int16)
     ),
+    Case(
+        "DIV",
+        [q(np.int8([56, -63]), 0.0176, 49), q(np.int8([113, 32]), 0.0223, -31)],
+        outputs=[q(None, 0.242, 53)],
+        expect=[np.int8([53, 47])],
+        label="tiny quotient",
+        unreferenced="it shifts by more than 31 bits",
+    ),
     *(
         Case(
             "DIV",

@@ -10,7 +10,8 @@ import pytest
 
 from tests.ops.harness import Case, Operand, arrays, check, const, matrix, one_op, q
 from tflite_cupy.interpreter.graph import Sparsity, TensorType
-from tflite_cupy.interpreter.ops.base import Activation, Padding, refusal
+from tflite_cupy.interpreter.ops.base import Activation, Padding
+from tflite_cupy.interpreter.ops.checks import refusal
 
 SAME, VALID = {"padding": Padding.SAME}, {"padding": Padding.VALID}
 STRIDED = {"stride_h": 2, "stride_w": 3}
@@ -73,15 +74,16 @@ def uint8(*shape: int) -> Operand:
 
 def weights(*shape: int, channels: int = 0, axis: int = 0, type: TensorType | None = None) -> Operand:
     values = integers(*shape, seed=1, low=-127)
-    if type is TensorType.INT4:
-        values = (values // 16).astype(np.int8)
+    if type is not None:
+        values = (values >> (8 - type.bits)).astype(np.int8)
     return q(values, scales(channels) if channels else 0.01, axis=axis, type=type, constant=True)
 
 
-def hybrid(operator: str, x: tuple[int, ...], w: Operand, bias: int, label: str, *more: dict[str, Any]) -> Case:
+def hybrid(operator: str, x: tuple[int, ...], w: Operand, bias: int, label: str, *more: dict[str, Any],
+           **kwargs: Any) -> Case:  # fmt: skip
     attributes = merged(operator, more)
     return Case(operator, [floats(*x), w, const(floats(bias, seed=2))], attributes, [TensorType.FLOAT32], label=label,
-                rtol=1e-4, atol=1e-4)  # fmt: skip
+                rtol=1e-4, atol=1e-4, **kwargs)  # fmt: skip
 
 
 CONV = [
@@ -107,8 +109,12 @@ CONV = [
     hybrid("CONV_2D", (2, 6, 7, 5), weights(4, 3, 3, 5, channels=4), 4, "hybrid", SAME, RELU),
     hybrid("CONV_2D", (2, 6, 7, 5), weights(4, 3, 3, 5), 4, "hybrid-per-tensor", SAME),
     hybrid("CONV_2D", (1, 6, 6, 8), weights(6, 3, 3, 4, channels=6), 6, "hybrid-grouped", SAME),
+    hybrid("CONV_2D", (0, 6, 7, 5), weights(4, 3, 3, 5, channels=4), 4, "hybrid-empty-batch", SAME),
     hybrid("CONV_2D", (1, 6, 7, 5), q(integers(4, 3, 3, 5, low=-127), 0.01, 4, constant=True), 4, "hybrid-zero-point",
            SAME),
+    hybrid("CONV_2D", (1, 6, 7, 5), weights(4, 3, 3, 5, channels=4, type=TensorType.INT4), 4, "hybrid-int4", SAME),
+    hybrid("CONV_2D", (1, 6, 7, 5), weights(4, 3, 3, 5, channels=4, type=TensorType.INT2), 4, "hybrid-int2", SAME,
+           unreferenced="it takes such filters and leaves the result as it finds it"),
     real("CONV_2D", (1, 7, 7, 2), (3, 4, 2, 2), 3, "no-window-fits-by-less-than-a-stride", VALID,
          {"stride_h": 3, "dilation_h_factor": 3}, unreferenced="it can't hand out empty results"),
     real("CONV_2D", (1, 6, 6, 3), (4, 3, 3, 2), 4, "channels", SAME, raises="multiple of the"),
@@ -142,6 +148,8 @@ DEPTHWISE = [
            SAME, {"depth_multiplier": 1}),
     stored("DEPTHWISE_CONV_2D", int8(1, 6, 7, 4), q(integers(1, 3, 3, 4, low=-127), 0.01, 9, constant=True), 4,
            q(None, 0.1, 7), "int8-zero-point", SAME),
+    hybrid("DEPTHWISE_CONV_2D", (0, 6, 7, 4), weights(1, 3, 3, 4, channels=4, axis=3), 4, "hybrid-empty-batch", SAME,
+           unreferenced="it wants a batch"),
     hybrid("DEPTHWISE_CONV_2D", (2, 6, 7, 4), weights(1, 3, 3, 4, channels=4, axis=3), 4, "hybrid", SAME,
            {"depth_multiplier": 1}),
     real("DEPTHWISE_CONV_2D", (1, 6, 6, 4), (1, 3, 3, 6), 6, "channels", raises="multiple of the input channels"),

@@ -7,7 +7,7 @@ import pytest
 
 from tests.ops.harness import Case, check, const, matrix, one_op, q
 from tflite_cupy.interpreter.graph import TensorType
-from tflite_cupy.interpreter.ops.base import infer_outputs
+from tflite_cupy.interpreter.ops.checks import infer_outputs
 
 RNG = np.random.default_rng(6)
 X = RNG.normal(size=(2, 3)).astype(np.float32)

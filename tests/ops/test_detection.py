@@ -7,7 +7,7 @@ import pytest
 
 from tests.ops.harness import Case, check, const, matrix, one_op
 from tflite_cupy.interpreter.graph import TensorType
-from tflite_cupy.interpreter.ops.base import infer_outputs
+from tflite_cupy.interpreter.ops.checks import infer_outputs
 from tflite_cupy.interpreter.ops.detection import overlaps
 
 RNG = np.random.default_rng(9)

@@ -7,7 +7,9 @@ import pytest
 
 from tests.ops.harness import Case, check, const, matrix, one_op, q
 from tflite_cupy.interpreter.graph import Quantization, TensorSpec, TensorType
-from tflite_cupy.interpreter.ops.base import OPS, UnknownOp, evaluate, infer_outputs
+from tflite_cupy.interpreter.ops.base import OPS
+from tflite_cupy.interpreter.ops.binding import UnknownOp
+from tflite_cupy.interpreter.ops.checks import evaluate, infer_outputs
 from tflite_cupy.interpreter.ops.embedding import Combiner, EmbeddingLookup
 
 RNG = np.random.default_rng(4)

@@ -8,7 +8,8 @@ from tests.build import F32, I32, RESOURCE, STRING, GraphBuilder
 from tests.delegates.partitions import flex_options, kind, node_def
 from tflite_cupy.interpreter.errors import ModelError
 from tflite_cupy.interpreter.graph import Graph, TensorType
-from tflite_cupy.interpreter.ops.base import bind, infer_outputs, refusal
+from tflite_cupy.interpreter.ops.binding import bind
+from tflite_cupy.interpreter.ops.checks import infer_outputs, refusal
 from tflite_cupy.interpreter.ops.flex import Flex
 
 OPERATORS = ("Flex",)

@@ -7,7 +7,8 @@ import pytest
 
 from tests.ops.harness import Case, check, const, matrix, one_op, q
 from tflite_cupy.interpreter.graph import TensorType
-from tflite_cupy.interpreter.ops.base import Activation, infer_outputs
+from tflite_cupy.interpreter.ops.base import Activation
+from tflite_cupy.interpreter.ops.checks import infer_outputs
 
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(2, 3, 4)).astype(np.float32)
@@ -39,6 +40,7 @@ CONCATENATION = [
     Case("CONCATENATION", [X, X[:, :1], X], {"axis": 1}),
     Case("CONCATENATION", [X, -X], {"axis": -1}, label="last axis"),
     Case("CONCATENATION", [X], label="one"),
+    Case("CONCATENATION", [X, None], label="absent", refused="needs operand `operand 1`, which is absent"),
     Case("CONCATENATION", [X, X[:0]], label="with nothing"),
     Case("CONCATENATION", [const(np.float32(1)), const(np.float32(2))], label="scalars"),
     Case("CONCATENATION", [X, const(X)], {"axis": 2}, label="constant"),

@@ -11,8 +11,9 @@ import pytest
 from tests.ops.harness import Case, Operand, arrays, check, const, matrix, one_op, q
 from tflite_cupy.delegates.cpu import kernels
 from tflite_cupy.interpreter.graph import Quantization, Sparsity, TensorType
-from tflite_cupy.interpreter.ops.base import Activation, refusal
-from tflite_cupy.interpreter.ops.products import integer_matmul, quantize_rows
+from tflite_cupy.interpreter.ops.base import Activation
+from tflite_cupy.interpreter.ops.checks import refusal
+from tflite_cupy.interpreter.ops.shared.products import integer_matmul, quantize_rows
 
 RNG = np.random.default_rng(5)
 RELU = {"fused_activation_function": Activation.RELU}

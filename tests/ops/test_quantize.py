@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.ops.harness import Case, check, matrix, one_op, q
+from tests.ops.harness import Case, Operand, check, matrix, one_op, q
 from tflite_cupy.interpreter.errors import KernelError
-from tflite_cupy.interpreter.graph import TensorSpec, TensorType
+from tflite_cupy.interpreter.graph import Quantization, TensorSpec, TensorType
 
 F32 = np.float32
 RNG = np.random.default_rng(19)
@@ -19,6 +19,7 @@ INT16 = np.arange(-(2**15), 2**15, 3, dtype=np.int16)
 INT32 = RNG.integers(-(2**20), 2**20, (500,), np.int32)
 T = TensorType
 CHANNELS = ([0.1, 0.05, 0.3, 0.02], [3, 0, 5, 7])
+BLOCKS = Quantization(F32([0.1, 0.05, 0.3, 0.02]), np.int64([0, 1, -2, 0]), 0, 4)  # of 4 elements
 
 REQUANTIZED: list[tuple[np.ndarray, float, int, TensorType, float, int]] = [
     (INT8, 0.1, 3, T.INT8, 0.13, -7),
@@ -103,6 +104,17 @@ CASES = [
         for kind in ("int8", "uint8")
     ),
     Case("DEQUANTIZE", [q(INT8.reshape(64, 4), *CHANNELS, axis=1)], outputs=[T.FLOAT32], label="last channel"),
+    Case(
+        "DEQUANTIZE",
+        [Operand(data=PACKED[0][1].reshape(2, 8), type=T.INT4, quantization=BLOCKS, constant=True)],
+        outputs=[T.FLOAT32],
+        expect=[
+            ((np.arange(-8, 8).reshape(4, 4) - BLOCKS.zero_points[:, None]) * BLOCKS.scales[:, None]).reshape(2, 8)
+        ],
+        unreferenced="it takes blocks for a scale of 0",
+        label="blocks",
+    ),
+    Case("QUANTIZE", [X], outputs=[Operand(type=T.INT8, quantization=BLOCKS)], refused="with scales of blocks"),
     Case("DEQUANTIZE", [INT8], outputs=[T.FLOAT32], refused="needs the scale of its int8 operand", label="scale"),
     *(
         Case("FAKE_QUANT", [X], {"min": low, "max": high, "num_bits": bits}, label=f"{low} {high} {bits}")
@@ -127,3 +139,10 @@ def test_a_shape_that_the_scales_do_not_fit() -> None:
     op = one_op(Case("DEQUANTIZE", [q(INT8.reshape(4, 64), *CHANNELS)], outputs=[T.FLOAT32]))
     with pytest.raises(KernelError, match=r"has 4 scales for dimension 0 of \[5, 64\], expected 5"):
         op.infer(TensorSpec(T.INT8, (5, 64), op.ins[0] and op.ins[0].quantization))
+
+
+def test_a_size_that_the_blocks_do_not_fill() -> None:
+    operand = Operand(data=INT8[:16].reshape(2, 8), quantization=BLOCKS)
+    op = one_op(Case("DEQUANTIZE", [operand], outputs=[T.FLOAT32]))
+    with pytest.raises(KernelError, match=r"has 4 scales for blocks of 4, got shape \[3, 8\]"):
+        op.infer(TensorSpec(T.INT8, (3, 8), BLOCKS))

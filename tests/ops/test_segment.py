@@ -7,7 +7,7 @@ import pytest
 
 from tests.ops.harness import Case, check, const, matrix, one_op
 from tflite_cupy.interpreter.graph import TensorType
-from tflite_cupy.interpreter.ops.base import infer_outputs
+from tflite_cupy.interpreter.ops.checks import infer_outputs
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(6, 2, 3)).astype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.ops.harness import Case, check, const, matrix, one_op, q
 from tflite_cupy.interpreter.graph import TensorSpec, TensorType
-from tflite_cupy.interpreter.ops.base import infer_outputs
+from tflite_cupy.interpreter.ops.checks import infer_outputs
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
 EMPTY = np.zeros((0, 4), np.float32)

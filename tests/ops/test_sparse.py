@@ -9,8 +9,9 @@ import pytest
 
 from tests.ops.harness import Case, check, const, matrix, one_op
 from tflite_cupy.interpreter.graph import Sparsity, TensorSpec, TensorType
-from tflite_cupy.interpreter.ops.base import evaluate, infer_outputs, refusal
-from tflite_cupy.interpreter.ops.sparse import Densify, positions
+from tflite_cupy.interpreter.ops.checks import evaluate, infer_outputs, refusal
+from tflite_cupy.interpreter.ops.shared.sparsity import positions
+from tflite_cupy.interpreter.ops.sparse import Densify
 
 VALUES = np.float32([1.5, -2, 3])
 F32 = TensorType.FLOAT32

@@ -1,4 +1,4 @@
-"""Words."""
+"""SKIP_GRAM: words of a text and what lies between them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from tests.ops.harness import Case, check, matrix, one_op
 from tflite_cupy.interpreter.graph import TensorType
-from tflite_cupy.interpreter.ops.base import evaluate
+from tflite_cupy.interpreter.ops.checks import evaluate
 
 STRING = TensorType.STRING
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ....interpreter.ops.windows import Axes
+from ....interpreter.ops.shared.windows import Axes
 from .load import Load
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ....interpreter.ops.base import Op
 from ....interpreter.ops.conv import Conv2D
+from ...arrays import Kernel
 from .bands import Bands
 from .blas import one_thread
 from .finish import Finish
@@ -18,8 +19,6 @@ from .load import Load
 from .operands import image_by_image, operands
 from .packing import pack
 from .threads import parts, split
-
-Kernel = Callable[..., Any]
 
 _NARROW = 16
 """Below this many neighbouring elements a window row is too short to be copied as such."""

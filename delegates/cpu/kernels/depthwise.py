@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -10,14 +10,13 @@ import numpy as np
 
 from ....interpreter.ops.base import Op
 from ....interpreter.ops.conv import DepthwiseConv2D
+from ...arrays import Kernel
 from .bands import Bands
 from .finish import Finish
 from .gemm import BLOCK
 from .load import Load
 from .operands import image_by_image, operands
 from .threads import parts, split
-
-Kernel = Callable[..., Any]
 
 _TAP = 0.25
 """Nanoseconds that one tap takes for one output element, roughly."""

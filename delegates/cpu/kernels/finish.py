@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from ....interpreter.ops.base import Activation
-from ....interpreter.ops.fixedpoint import fifteen_bits, round_half_away
+from ....interpreter.ops.shared.fixedpoint import fifteen_bits, round_half_away
 
-BOUNDS = {
-    Activation.RELU: (0.0, math.inf),
-    Activation.RELU_N1_TO_1: (-1.0, 1.0),
-    Activation.RELU6: (0.0, 6.0),
-}
 _RUN = 2048
 """Elements over which a vector is repeated, so that operations run over long rows however few the channels are."""
 
@@ -78,8 +72,8 @@ class FloatFinish:
             self.factor.apply(np.multiply, out)
         if self.bias is not None:
             self.bias.apply(np.add, out)
-        if self.activation in BOUNDS:
-            out.clip(*BOUNDS[self.activation], out=out)
+        if self.activation.bounds != (None, None):
+            np.clip(out, *self.activation.bounds, out=out)
         elif self.activation is Activation.TANH:
             np.tanh(out, out=out)
         elif self.activation is Activation.SIGN_BIT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,14 @@ import numpy as np
 from ....interpreter.graph import TensorType
 from ....interpreter.ops.base import Activation, Op
 from ....interpreter.ops.matmul import BatchMatMul, FullyConnected
-from ....interpreter.ops.products import quantize_rows
+from ....interpreter.ops.shared.products import quantize_rows
+from ...arrays import Kernel
 from .blas import one_thread
 from .finish import FloatFinish
 from .gemm import FLOPS, affine
 from .operands import operands
 from .packing import pack
 from .threads import parts, split
-
-Kernel = Callable[..., Any]
 
 
 def fully_connected(op: Op, constants: Mapping[int, np.ndarray], num_threads: int) -> Kernel | None:

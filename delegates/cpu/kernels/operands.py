@@ -11,7 +11,7 @@ import numpy as np
 
 from ....interpreter.graph import TensorType
 from ....interpreter.ops.matmul import FullyConnected
-from ....interpreter.ops.products import WeightedOp, quantization, reach, zero_point
+from ....interpreter.ops.shared.products import WeightedOp, quantization, reach, zero_point
 from .finish import Ending, Finish, FloatFinish, Requantize, RequantizePositive, RequantizeWide, Rescale
 from .load import Centred, Load, Plain
 
@@ -54,7 +54,7 @@ class Operands:
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
-        """Float type of the factors."""
+        """Float type of the factors: that of the sums, unless `gemm.multiply` adds up parts of them."""
         deep = self.op.is_quantized and self.op.input_spec.type in _BYTES and self.axis == 0
         return np.dtype(np.float32 if deep else self.held)
 

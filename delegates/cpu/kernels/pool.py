@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ....interpreter.ops.base import Op
-from ....interpreter.ops.fused import activate
 from ....interpreter.ops.pool import AveragePool2D, MaxPool2D
-from ....interpreter.ops.windows import output_shape, pad
-
-Kernel = Callable[..., Any]
+from ....interpreter.ops.shared.fused import activate
+from ....interpreter.ops.shared.windows import output_shape, pad
+from ...arrays import Kernel
 
 
 def max_pool_2d(op: Op, constants: Mapping[int, np.ndarray], num_threads: int) -> Kernel | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ....interpreter.ops.base import Op
+from ...arrays import Kernel
 from .blas import one_thread
-
-Kernel = Callable[..., Any]
 
 
 def one_thread_body(op: Op) -> Kernel:

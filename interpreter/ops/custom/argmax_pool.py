@@ -13,10 +13,11 @@ import numpy as np
 
 from ...errors import KernelError
 from ...graph import Array, Node, TensorSpec, TensorType
-from ..base import FLOAT, INT32, Activation, Op, Padding, op
-from ..fused import activate
-from ..host import dimensions, require_indices, shape_of
-from ..windows import Axes, Axis, expect_rank, output_shape, pad, plan, taps
+from ..base import FLOAT, INT32, Op, Padding, op
+from ..pool import WindowedOp
+from ..shared.fused import activate
+from ..shared.host import dimensions, require_indices, shape_of
+from ..shared.windows import Axes, Axis, expect_rank, output_shape, pad, plan, taps
 from .structs import pool_attributes
 
 
@@ -35,29 +36,12 @@ def greatest(xp: Any, x: Array, axes: Axes, first: Array, label: Callable[[int, 
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _StructPool(Op):
+class _StructPool(WindowedOp):
     """What the operators share whose options are a TfLitePoolParams."""
-
-    padding: Padding = Padding.SAME
-    stride_w: int = 1
-    stride_h: int = 1
-    filter_width: int = 1
-    filter_height: int = 1
-    fused_activation_function: Activation = Activation.NONE
 
     @classmethod
     def read_options(cls, node: Node, where: str) -> Mapping[str, Any]:
         return pool_attributes(node, where)
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.filter_height, self.filter_width
-
-    @property
-    def strides(self) -> tuple[int, int]:
-        """Steps down and to the right."""
-        return self.stride_h, self.stride_w
 
 
 @op("MaxPoolingWithArgmax2D", FLOAT)
@@ -66,10 +50,6 @@ class MaxPoolingWithArgmax2D(_StructPool):
 
     MediaPipe's, with options TfLitePoolParams (max_pool_argmax.cc).
     """
-
-    def axes(self, shape: Sequence[int]) -> Axes:
-        """Geometry for an input of this shape."""
-        return plan(self.name, shape[1:3], self.window, self.strides, self.padding)
 
     def infer(self, input: TensorSpec) -> tuple[TensorSpec, TensorSpec]:
         shape = expect_rank(self.name, "input", input, 4)

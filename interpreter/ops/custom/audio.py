@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import FLOAT, INT32, Op, op
-from ..host import dimensions, known, require_rank, scalar, shape_of
+from ..shared.host import dimensions, known, require_rank, scalar, shape_of
 
 LOWEST_ENERGY = 1e-12
 """What a mel channel counts as at least before its logarithm is taken."""

@@ -10,7 +10,7 @@ from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import FLOAT, UINT8, Op, op
 from ..detection import overlaps
-from ..host import dimensions, shape_of
+from ..shared.host import dimensions, shape_of
 
 Detections: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, int]
 """Places in the results, the boxes and classes that go there, and how many boxes they are."""

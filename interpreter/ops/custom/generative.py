@@ -9,8 +9,8 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import FLOAT, INT32, Op, op
-from ..host import integers, known
-from ..windows import expect_rank
+from ..shared.host import integers, known
+from ..shared.windows import expect_rank
 
 
 @op("odml.scaled_dot_product_attention", FLOAT, FLOAT, FLOAT, FLOAT)

@@ -11,7 +11,7 @@ from ...errors import KernelError
 from ...graph import Array, Node, TensorSpec, TensorType
 from ..base import FLOAT, Op, Padding, op
 from ..conv import scatter
-from ..windows import Axes, Axis, expect_rank
+from ..shared.windows import Axes, Axis, expect_rank
 from .structs import integers_of, padding_of
 
 

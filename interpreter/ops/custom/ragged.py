@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import BOOL, INDEX, NUMBER, STRING, Op, op
-from ..host import dimensions, integers, scalar
+from ..shared.host import dimensions, integers, scalar
 
 _FIRST, _ROWIDS, _SPLITS = b"FIRST_DIM_SIZE", b"VALUE_ROWIDS", b"ROW_SPLITS"
 

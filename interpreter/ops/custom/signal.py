@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import FLOAT, INT16, INT32, Op, op
-from ..host import dimensions, require_rank, shape_of
+from ..shared.host import dimensions, require_rank, shape_of
 from .fixed_fft import is_supported, real_signal, real_spectrum
 from .integer_math import bit_length, loudest
 

@@ -5,15 +5,15 @@ Bit for bit. Attributes are named as in the operators' options.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import INT16, INT32, Op, StatefulOp, op
-from ..host import known, require_rank, shape_of
-from ..variables import Variable
+from ..shared.host import known, require_rank, shape_of
+from ..shared.resources import Memories
 from .integer_math import natural_log, shrink, square_root, wide_dynamic
 
 UINT32 = frozenset({TensorType.UINT32})
@@ -21,12 +21,6 @@ UINT64 = frozenset({TensorType.UINT64})
 
 GAIN_TABLE_SIZE = 125
 """What the gain of 32-bit numbers takes: one number each for 0 to 2, then four for every power of two."""
-
-
-class Memories(Protocol):
-    """What nodes with a memory of their own ask of the interpreter's state."""
-
-    def memory(self, place: tuple[int, int], start: np.ndarray) -> Variable: ...
 
 
 @op("SignalFilterBank", UINT32, INT16)

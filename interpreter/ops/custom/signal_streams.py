@@ -10,8 +10,8 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import FLOAT, INT16, StatefulOp, op
-from ..host import dimensions, require_rank, shape_of
-from .signal_filters import Memories
+from ..shared.host import dimensions, require_rank, shape_of
+from ..shared.resources import Memories
 
 
 @op("SignalFramer", INT16)

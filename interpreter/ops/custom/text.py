@@ -16,7 +16,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import BOOL, INDEX, INT32, INT64, NUMBER, STRING, Op, op
-from ..host import dimensions, require_rank, scalar, shape_of
+from ..shared.host import dimensions, require_rank, scalar, shape_of
 from .ragged import places_in_rows, row_lengths
 
 

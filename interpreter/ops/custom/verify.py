@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import FLOAT, INT8, INT16, UINT8, Op, op
-from ..host import host
+from ..shared.host import host
 
 _HALF = frozenset({TensorType.FLOAT16})
 

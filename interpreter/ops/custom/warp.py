@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import FLOAT, Op, op
-from ..windows import expect_rank
+from ..shared.windows import expect_rank
 from .mediapipe import SecondVersion
 
 

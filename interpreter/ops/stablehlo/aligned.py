@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import KernelError
-from ...graph import TensorSpec
+from ...graph import Shape, TensorSpec
 from ..base import INTEGER
-from ..host import shape_of
-from ..pointwise import Elementwise
-
-Shape = tuple[int, ...]
+from ..shared.host import shape_of
+from ..shared.pointwise import Elementwise
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

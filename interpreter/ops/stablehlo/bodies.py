@@ -20,8 +20,10 @@ import numpy as np
 
 from ...errors import GraphError, KernelError
 from ...graph import ABSENT, Array, Graph, TensorSpec
-from ..base import Activation, ControlOp, Op, Specs, Subgraphs, bind, infer_outputs, refusal
-from ..lookup import Resident
+from ..base import Activation, ControlOp, Op, Specs, Subgraphs
+from ..binding import bind
+from ..checks import infer_outputs, refusal
+from ..shared.lookup import Resident
 
 Arrays: TypeAlias = tuple[Array, ...]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...graph import Array, TensorSpec, TensorType
 from ..base import BOOL, COMPLEX, INDEX, INT8, INT16, INTEGER, op
-from ..pointwise import REAL
+from ..shared.pointwise import REAL
 from .aligned import Aligned, common_shape
 from .elementwise import VALUE
 

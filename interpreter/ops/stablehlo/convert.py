@@ -9,7 +9,7 @@ from ...graph import Array, TensorSpec
 from ..base import BOOL, Op, op
 from ..convert import VALUE as CASTABLE
 from ..convert import Cast
-from ..host import VALUES, shape_of
+from ..shared.host import VALUES, shape_of
 from .aligned import Aligned, common_shape
 from .elementwise import VALUE
 

@@ -10,8 +10,8 @@ from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import Op, op
 from ..conv import correlate
-from ..host import shape_of
-from ..windows import Axis
+from ..shared.host import shape_of
+from ..shared.windows import Axis
 from .dot import FACTORS, product, refuses_factors
 from .gather import check_dimensions
 from .geometry import laid_out, laid_out_shape

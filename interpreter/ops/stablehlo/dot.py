@@ -10,8 +10,8 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import COMPLEX, INT8, INT16, NUMBER, PACKED, UINT8, Op, op
-from ..host import shape_of
-from ..products import integer_matmul
+from ..shared.host import shape_of
+from ..shared.products import integer_matmul
 from .gather import check_dimensions
 
 FACTORS = NUMBER | COMPLEX | PACKED

@@ -7,7 +7,7 @@ from typing import Any
 from ...graph import Array, TensorSpec
 from ..base import BOOL, COMPLEX, INTEGER, NUMBER, op
 from ..convert import part_type
-from ..pointwise import REAL, binary, unary
+from ..shared.pointwise import REAL, binary, unary
 from .aligned import Aligned, Stored
 
 CONTINUOUS = REAL | COMPLEX

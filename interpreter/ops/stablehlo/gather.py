@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import INDEX, Op, op
-from ..host import VALUES, shape_of
+from ..shared.host import VALUES, shape_of
 
 
 def index_vectors(indices: Array, index_vector_dim: int) -> Array:

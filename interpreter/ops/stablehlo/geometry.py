@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from ...graph import Array
-from ..host import dimensions
 from ..padding import padded, spread, spread_shape
+from ..shared.host import dimensions
 
 Borders: TypeAlias = Sequence[tuple[int, int]]
 """Elements before and after each dimension; negative numbers cut elements off instead."""

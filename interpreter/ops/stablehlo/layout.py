@@ -6,12 +6,10 @@ from math import prod
 from typing import Any
 
 from ...errors import KernelError
-from ...graph import Array, TensorSpec
+from ...graph import Array, Shape, TensorSpec
 from ..base import COMPLEX, NUMBER, Op, op
-from ..host import VALUES, shape_of
 from ..layout import joined
-
-Shape = tuple[int, ...]
+from ..shared.host import VALUES, shape_of
 
 
 def declared_shape(bound: Op) -> Shape:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import KernelError
-from ...graph import Array, TensorSpec
+from ...graph import Array, Shape, TensorSpec
 from ..base import Op, op
-from ..host import FIXED_WIDTH, dimensions, shape_of
 from ..padding import padded, spread, spread_shape
-
-Shape = tuple[int, ...]
+from ..shared.host import FIXED_WIDTH, dimensions, shape_of
 
 
 @op("STABLEHLO_PAD", FIXED_WIDTH)

@@ -10,10 +10,10 @@ from typing import Any
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import BOOL, DOUBLE, FLOAT, INDEX, INT8, INT16, INT64, UINT8, Op, op
-from ..host import integers, known, shape_of
-from .bodies import Arrays, Binary, BodyOp, Function
+from ..shared.host import integers, known, shape_of
+from .bodies import Arrays, Binary, Function
 from .geometry import laid_out, laid_out_shape
-from .reduction import VALUES, halves
+from .reduction import VALUES, ReductionOp, halves
 
 MAX_RANK = 6
 
@@ -77,7 +77,7 @@ def _slide(xp: Any, function: Function, arrays: Arrays, dimension: int, axis: Wi
 
 
 @op("STABLEHLO_REDUCE_WINDOW", VALUES)
-class StablehloReduceWindow(BodyOp):
+class StablehloReduceWindow(ReductionOp):
     """Windows of arrays of one shape, combined by a function of two elements of each, from a start value each.
 
     The arrays are dilated and bordered with the start value first; `padding` holds two numbers for each dimension, and
@@ -89,15 +89,6 @@ class StablehloReduceWindow(BodyOp):
     base_dilations: tuple[int, ...] = ()
     window_dilations: tuple[int, ...] = ()
     padding: tuple[int, ...] = ()
-    body_subgraph_index: int = 0
-
-    @property
-    def body_graph(self) -> int:
-        return self.body_subgraph_index
-
-    @property
-    def body_takes(self) -> int:
-        return len(self.ins)
 
     def infer(self, *inputs: TensorSpec) -> tuple[TensorSpec, ...]:
         operands, _ = halves(self.name, inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import BOOL, COMPLEX, NUMBER, op
-from ..host import shape_of
+from ..shared.host import shape_of
 from .bodies import Arrays, BodyOp, Function
 
 VALUES = NUMBER | BOOL | COMPLEX
@@ -58,11 +59,10 @@ def halves(name: str, specs: tuple[TensorSpec, ...]) -> tuple[tuple[TensorSpec, 
     return operands, starts
 
 
-@op("STABLEHLO_REDUCE", VALUES)
-class StablehloReduce(BodyOp):
-    """Arrays of one shape combined over `dimensions` by a function of two elements of each, from a start value each."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReductionOp(BodyOp):
+    """An op that combines elements of arrays, each with a start value, by a function of two elements of each array."""
 
-    dimensions: tuple[int, ...] = ()
     body_subgraph_index: int = 0
 
     @property
@@ -72,6 +72,13 @@ class StablehloReduce(BodyOp):
     @property
     def body_takes(self) -> int:
         return len(self.ins)
+
+
+@op("STABLEHLO_REDUCE", VALUES)
+class StablehloReduce(ReductionOp):
+    """Arrays of one shape combined over `dimensions` by a function of two elements of each, from a start value each."""
+
+    dimensions: tuple[int, ...] = ()
 
     def infer(self, *inputs: TensorSpec) -> tuple[TensorSpec, ...]:
         operands, _ = halves(self.name, inputs)

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import INDEX, Op, op
-from ..counters import interleaved, philox, threefry, words
+from ..shared.counters import interleaved, philox, threefry, words
 
 _UINT64 = frozenset({TensorType.UINT64})
 _BITS = INDEX | _UINT64 | frozenset({TensorType.UINT32})

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import INDEX, op
-from ..host import host, shape_of
+from ..shared.host import host, shape_of
 from .bodies import Arrays, BodyOp, Function
 from .gather import check_dimensions, index_shape, index_vectors
 from .reduction import VALUES

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import KernelError
-from ...graph import Array, TensorSpec
+from ...graph import Array, Shape, TensorSpec
 from ..base import INTEGER, Op, op
-from ..host import VALUES, host, known, shape_of
+from ..shared.host import VALUES, host, known, shape_of
 from ..slicing import fits_into, fitting_box, updated
-
-Shape = tuple[int, ...]
 
 
 @op("STABLEHLO_SLICE", VALUES)

@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import op
-from ..host import normalize_axis, shape_of
+from ..shared.host import normalize_axis, shape_of
 from .bodies import Arrays, BodyOp, Function
 from .reduction import VALUES
 

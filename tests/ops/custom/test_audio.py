@@ -10,7 +10,7 @@ import pytest
 from tests.ops.harness import Case, check, const, matrix, one_op
 from tflite_cupy.interpreter.format.flexbuffer import write_flexbuffer
 from tflite_cupy.interpreter.graph import TensorType
-from tflite_cupy.interpreter.ops.base import evaluate
+from tflite_cupy.interpreter.ops.checks import evaluate
 
 RNG = np.random.default_rng(31)
 FLOAT32 = TensorType.FLOAT32

@@ -27,7 +27,7 @@ from tests.ops.custom.signal_cases import (
 )
 from tests.ops.harness import Case, check, compare, const, matrix, one_op, one_op_model
 from tflite_cupy.interpreter.graph import TensorType
-from tflite_cupy.interpreter.ops.base import infer_outputs
+from tflite_cupy.interpreter.ops.checks import infer_outputs
 from tflite_cupy.interpreter.ops.custom.integer_math import natural_log, square_root
 
 GOLDEN = Path(__file__).with_name("signal_golden.npz")

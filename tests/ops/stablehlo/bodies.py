@@ -15,7 +15,8 @@ from tests.fakes import DEVICE
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.writer import write_model
 from tflite_cupy.interpreter.graph import Graph, Model, TensorType
-from tflite_cupy.interpreter.ops.base import Op, bind
+from tflite_cupy.interpreter.ops.base import Op
+from tflite_cupy.interpreter.ops.binding import bind
 
 LESS, GREATER = 5, 3  # StablehloComparisonDirection
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.ops.harness import Case, check, matrix, one_op
-from tflite_cupy.interpreter.ops.base import infer_outputs
+from tflite_cupy.interpreter.ops.checks import infer_outputs
 
 X = np.float32([1, 2])
 CALL = Case(

@@ -15,7 +15,7 @@ from tflite_cupy.interpreter.errors import KernelError
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.writer import write_model
 from tflite_cupy.interpreter.graph import Model, TensorType
-from tflite_cupy.interpreter.ops.base import infer_outputs, refusal
+from tflite_cupy.interpreter.ops.checks import infer_outputs, refusal
 from tflite_cupy.interpreter.ops.stablehlo.rng import RngAlgorithm
 
 OPERATORS = ("STABLEHLO_RNG_BIT_GENERATOR",)
