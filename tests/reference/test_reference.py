@@ -43,7 +43,8 @@ DIFFERS_AT_RANDOM = {
     "SPLIT_V": "not yet explained",
     "STRIDED_SLICE": "the reference leaves memory unset for some types",
 }
-"""Operators of which some random shapes, attributes and kinds give other results than the reference."""
+"""Operators of which some random shapes, attributes and kinds give other results than the reference; where that leaves
+memory unset, they may agree by chance."""
 
 Item = TypeVar("Item")
 
@@ -109,7 +110,7 @@ def assert_agrees(operator: str, name: str, oracles: list[Oracle]) -> None:
 
 
 def _random_cases() -> list[Any]:
-    known = {name: [pytest.mark.xfail(reason=reason, strict=True)] for name, reason in DIFFERS_AT_RANDOM.items()}
+    known = {name: [pytest.mark.xfail(reason=reason, strict=False)] for name, reason in DIFFERS_AT_RANDOM.items()}
     return [pytest.param(name, marks=known.get(name, [])) for name in AGREEMENTS]
 
 
