@@ -162,6 +162,7 @@ class TensorSpec:
     value: Array | None = None
     name: str = ""
     sparsity: Sparsity | None = None
+    stated: tuple[int, ...] | None = None  # what the file says of the shape, with 1 for what it does not know
 
     @property
     def dtype(self) -> np.dtype[Any]:

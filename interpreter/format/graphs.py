@@ -1,8 +1,8 @@
-"""Subgraphs of a file: tensors are written once or given, and never read before."""
+"""Subgraphs of a file: tensors are written or given, and never read before."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import GraphError
 from ..graph import ABSENT, Graph, Node, Tensor, TensorType
+from .assignment import single_assignment
 from .columns import Columns
 from .layout import Layout, Operands
 from .nodes import Operators
@@ -19,14 +20,20 @@ from .schema import CUSTOM
 _NEVER = 2**62
 
 
-def read_graphs(columns: Columns, tensors: Sequence[Tensor], operators: Operators) -> tuple[Graph, ...]:
-    """The subgraphs, made from `tensors` and `operators` by row. Raises ModelError, GraphError, LimitError."""
+def read_graphs(
+    columns: Columns, tensors: Sequence[Tensor], operators: Operators
+) -> tuple[tuple[Graph, ...], tuple[Mapping[int, int], ...]]:
+    """The subgraphs, made from `tensors` and `operators` by row; and where each has the last values of some tensors.
+
+    Raises ModelError, GraphError, LimitError.
+    """
     layout = Layout(columns)
-    empty = _DataFlow(layout, tensors, operators).check()
+    flow = _DataFlow(layout, tensors, operators)
+    empty, rewritten = flow.check(), flow.rewritten()
     blocks = Blocks(columns)
     names = columns.texts("SubGraph", "name")
     inputs, outputs = (columns.vector("SubGraph", name).tuples() for name in ("inputs", "outputs"))
-    made = []
+    made, latest = [], []
     for index, row in enumerate(layout.rows.tolist()):
         rows = layout.tensor_row[layout.tensors(index)].tolist()
         held = [tensors[i] for i in rows]
@@ -38,8 +45,12 @@ def read_graphs(columns: Columns, tensors: Sequence[Tensor], operators: Operator
             held[place] = replace(held[place], quantization=quantization)
         ops = layout.op_row[layout.ops(index)].tolist()
         nodes = tuple(_node(operators, place, op) for place, op in enumerate(ops))
-        made.append(Graph(index, names[row], tuple(held), nodes, inputs[row], outputs[row]))
-    return tuple(made)
+        graph = Graph(index, names[row], tuple(held), nodes, inputs[row], outputs[row])
+        several = frozenset(np.nonzero(rewritten[layout.tensors(index)])[0].tolist())
+        graph, last = single_assignment(graph, several) if several else (graph, {})
+        made.append(graph)
+        latest.append(last)
+    return tuple(made), tuple(latest)
 
 
 def _node(operators: Operators, index: int, row: int) -> Node:
@@ -89,10 +100,7 @@ class _DataFlow:
         reads, writes = self._reads, self._writes
         self._refuse(self._constant[writes.tensor], writes, "an operator writes a constant.")
         self._refuse(_repeated(writes), writes, "an operator writes the same tensor twice.")
-        self._refuse(_repeated(self._fed), self._fed, "a tensor is an input twice.")
         total = len(self._layout.tensor_row)
-        own = np.isin(reads.owner * total + reads.tensor, writes.owner * total + writes.tensor)
-        self._refuse(own & (reads.tensor != ABSENT), reads, "an operator writes the tensor that it reads.")
         written = np.full(total, _NEVER)
         np.minimum.at(written, writes.tensor, writes.owner)
         ready = self._constant | self._variable
@@ -109,6 +117,15 @@ class _DataFlow:
         missing = ~ready[self._wanted.tensor] & (written[self._wanted.tensor] == _NEVER)
         self._refuse(missing, self._wanted, "nothing gives this output a value.")
         return empty
+
+    def rewritten(self) -> NDArray[np.bool_]:
+        """Which tensors have several values in a call; variables have one that their nodes change."""
+        total = len(self._layout.tensor_row)
+        given = np.zeros(total, bool)
+        given[self._fed.tensor] = True
+        written = np.bincount(self._writes.tensor, minlength=total)
+        several: NDArray[np.bool_] = (written + given > 1) & (given | ~self._variable)
+        return several
 
     def _refuse(self, bad: NDArray[np.bool_], operands: Operands, what: str) -> None:
         if bad.any():

@@ -42,11 +42,11 @@ def load_model(source: Source, limits: ReadLimits = DEFAULT_LIMITS) -> Model:
         what = f"Model provided is schema version {version} not equal to supported version {VERSION}."
         raise ModelError(what, where="version")
     buffers = Buffers(columns)
-    graphs = read_graphs(columns, read_tensors(columns, buffers), read_operators(columns))
+    graphs, latest = read_graphs(columns, read_tensors(columns, buffers), read_operators(columns))
     check_calls(graphs, limits)
     return Model(
         graphs,
-        read_signatures(columns, graphs),
+        read_signatures(columns, graphs, latest),
         columns.texts("Model", "description")[0],
         version,
         read_metadata(columns, buffers),

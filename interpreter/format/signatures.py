@@ -14,8 +14,13 @@ from .columns import Columns
 from .view import Ragged
 
 
-def read_signatures(columns: Columns, graphs: Sequence[Graph]) -> tuple[Signature, ...]:
-    """The signatures in the file's order. Raises GraphError for wrong or repeated keys, names and indices."""
+def read_signatures(
+    columns: Columns, graphs: Sequence[Graph], latest: Sequence[Mapping[int, int]]
+) -> tuple[Signature, ...]:
+    """The signatures in the file's order. Raises GraphError for wrong or repeated keys, names and indices.
+
+    `latest` says, by subgraph, which tensors have the last values of others.
+    """
     order = columns.vector("Model", "signature_defs").values
     keys = columns.texts("SignatureDef", "signature_key")
     maps = {name: columns.vector("SignatureDef", name) for name in ("inputs", "outputs")}
@@ -39,7 +44,8 @@ def read_signatures(columns: Columns, graphs: Sequence[Graph]) -> tuple[Signatur
         if strangers:
             what = f"{', '.join(map(repr, strangers))} is no input of subgraph {graph}."
             raise GraphError(what, where=f"{where}.inputs")
-        made[key] = Signature(key, inputs, outputs, graph)
+        final = {name: latest[graph].get(tensor, tensor) for name, tensor in outputs.items()}
+        made[key] = Signature(key, inputs, MappingProxyType(final), graph)
     return tuple(made.values())
 
 

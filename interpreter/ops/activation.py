@@ -12,7 +12,13 @@ from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
 from .base import INT8, INT16, op
 from .shared.affine import affine, lacks_affine, requantized
-from .shared.fixedpoint import quantize_multiplier, round_half_away, rounding_divide_by_pot, saturate
+from .shared.fixedpoint import (
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+    round_half_away,
+    rounding_divide_by_pot,
+    saturate,
+)
 from .shared.fused import clamp
 from .shared.pointwise import BYTE, REAL, Binary, RealUnary, Unary
 
@@ -78,8 +84,13 @@ class LeakyRelu(Unary):
         (scale, zero_point), out_scale = affine(self.operand), affine(self.outs[0]).scale
         x = x - zero_point
         positive = requantized(xp, x, scale / out_scale, self.outs[0])
-        negative = requantized(xp, x, scale * np.float32(self.alpha) / out_scale, self.outs[0])
-        return xp.where(x >= 0, positive, negative)
+        return xp.where(x >= 0, positive, self._scaled(xp, x, float(scale * np.float32(self.alpha) / out_scale)))
+
+    def _scaled(self, xp: Any, x: Array, factor: float) -> Array:
+        """Stored x * factor; halves are rounded up before the sign of the factor counts, as in the reference."""
+        steps = multiply_by_quantized_multiplier(xp, x, *quantize_multiplier(abs(factor)))
+        output = self.outs[0]
+        return saturate(xp, (-steps if factor < 0 else steps) + affine(output).zero_point, output.dtype)
 
 
 def _rectified(xp: Any, x: Array, alpha: Any) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, TensorSpec, TensorType
-from .base import COMPLEX, FLOAT, INT8, INT16, INT32, INTEGER, NUMBER, Activation, op
+from .base import COMPLEX, FLOAT, INT8, INT16, INT32, INTEGER, NUMBER, UINT32, Activation, op
 from .shared.affine import affine, log2_of
 from .shared.broadcast import broadcast_shapes
 from .shared.fixedpoint import (
@@ -140,7 +140,7 @@ class Sub(Additive):
 
 @op("MUL", NUMBER | COMPLEX, quantized=(QUANTIZED,), versions=8)
 class Mul(Arithmetic):
-    """The product of both elements; that of quantised int16 may be int8 or uint8."""
+    """The product of both elements; of quantised int16 it may be int8 or uint8, of 32 bits with or without a sign."""
 
     symmetric_int16 = True
 
@@ -150,16 +150,23 @@ class Mul(Arithmetic):
         return super().refuses(*inputs)
 
     def infer(self, *inputs: TensorSpec) -> TensorSpec:
-        return TensorSpec(self.outs[0].type if self._narrows else inputs[0].type, broadcast_shapes(*inputs))
+        kind = self.outs[0].type if self._narrows or self._of_words else inputs[0].type
+        return TensorSpec(kind, broadcast_shapes(*inputs))
 
     def exact(self, xp: Any, a: Array, b: Array) -> Array:
-        return a * b
+        product = a * b
+        return product.view(self.outs[0].dtype) if self._of_words else product
 
     def rescaled(self, xp: Any, a: Array, b: Array) -> Array:
         if self._narrows:  # as if the scales were 2**-15 and 2**-7 (reference: Mul of int16 to uint8)
             return rounding_divide_by_pot(xp, xp.minimum((a * b + (1 << 14)) >> 15, 2**15 - 1), 8)
         first, second, result = self.scales
         return multiply_by_quantized_multiplier(xp, a * b, *quantize_multiplier(float(first * second / result)))
+
+    @property
+    def _of_words(self) -> bool:
+        """Whether the result has 32 bits as the operands do, and a sign if it is declared so."""
+        return {self.outs[0].type, *(spec.type for spec in self.ins if spec)} <= INT32 | UINT32
 
     @property
     def _narrows(self) -> bool:

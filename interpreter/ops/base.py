@@ -43,9 +43,12 @@ UINT8 = frozenset({TensorType.UINT8})
 INT16 = frozenset({TensorType.INT16})
 INT32 = frozenset({TensorType.INT32})
 INT64 = frozenset({TensorType.INT64})
+UINT16 = frozenset({TensorType.UINT16})
+UINT32 = frozenset({TensorType.UINT32})
+UINT64 = frozenset({TensorType.UINT64})
 PACKED = frozenset({TensorType.INT4, TensorType.INT2, TensorType.UINT4})
 INDEX = INT32 | INT64
-INTEGER = INT8 | UINT8 | INT16 | INDEX | frozenset({TensorType.UINT16, TensorType.UINT32, TensorType.UINT64})
+INTEGER = INT8 | UINT8 | INT16 | UINT16 | UINT32 | UINT64 | INDEX
 COMPLEX = frozenset({TensorType.COMPLEX64, TensorType.COMPLEX128})
 BOOL = frozenset({TensorType.BOOL})
 STRING = frozenset({TensorType.STRING})
@@ -171,7 +174,7 @@ class Subgraphs(Protocol):
     """What a control-flow op may ask of the call that it is part of."""
 
     def invoke(self, graph: int, values: Sequence[Any]) -> list[Any]:
-        """Run a subgraph; values stay wherever they are (host or device)."""
+        """Run a subgraph; values stay wherever they are (host or device), None for absent ones."""
 
     def settle(self, graphs: Sequence[int], values: Sequence[Any]) -> list[Any]:
         """The values where these subgraphs, which all take them as inputs, work on them: for values of many runs."""
@@ -207,8 +210,8 @@ class ControlOp(Op):
         """Output values from input values."""
         raise NotImplementedError(type(self).__name__)
 
-    def infer_through(self, infer_graph: Callable[[int, Sequence[TensorSpec]], list[TensorSpec]],
-                      inputs: Sequence[TensorSpec]) -> list[TensorSpec]:  # fmt: skip
+    def infer_through(self, infer_graph: Callable[[int, Sequence[OptionalSpec]], list[TensorSpec]],
+                      inputs: Sequence[OptionalSpec]) -> list[TensorSpec]:  # fmt: skip
         """Output specs, where `infer_graph(index, input specs)` gives a subgraph's output specs."""
         raise NotImplementedError(type(self).__name__)
 

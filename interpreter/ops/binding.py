@@ -76,7 +76,7 @@ def declared_spec(graph: Graph, index: int) -> TensorSpec:
     tensor = graph.tensors[index]
     dims = tensor.dims
     shape = None if dims is None or None in dims else tuple(n for n in dims if n is not None)
-    return TensorSpec(tensor.type, shape, tensor.quantization, tensor.data, tensor.name, tensor.sparsity)
+    return TensorSpec(tensor.type, shape, tensor.quantization, tensor.data, tensor.name, tensor.sparsity, tensor.shape)
 
 
 def _convert(kind: Any, value: Any) -> Any:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..graph import TensorSpec
-from .base import ANY, BOOL, ControlOp, Subgraphs, op
+from ..graph import Array, TensorSpec
+from .base import ANY, BOOL, ControlOp, OptionalSpec, Subgraphs, op
 
-InferGraph = Callable[[int, Sequence[TensorSpec]], list[TensorSpec]]
+InferGraph = Callable[[int, Sequence[OptionalSpec]], list[TensorSpec]]
 
 
 def merged(left: Sequence[TensorSpec], right: Sequence[TensorSpec]) -> list[TensorSpec]:
@@ -33,7 +33,7 @@ class If(ControlOp):
     def execute(self, call: Subgraphs, condition: Any, *arguments: Any) -> list[Any]:
         return call.invoke(self.subgraphs[0 if call.truth(condition) else 1], arguments)
 
-    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[OptionalSpec]) -> list[TensorSpec]:
         then, otherwise = (infer_graph(index, inputs[1:]) for index in self.subgraphs)
         return merged(then, otherwise)
 
@@ -49,14 +49,14 @@ class While(ControlOp):
     def subgraphs(self) -> tuple[int, ...]:
         return (self.cond_subgraph_index, self.body_subgraph_index)
 
-    def execute(self, call: Subgraphs, *values: Any) -> list[Any]:
+    def execute(self, call: Subgraphs, *values: Array) -> list[Any]:
         state = call.settle(self.subgraphs, values)
         while call.truth(call.invoke(self.cond_subgraph_index, state)[0]):
             state = call.invoke(self.body_subgraph_index, state)
         return state
 
-    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
-        state = [replace(s, value=None) for s in inputs]
+    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[OptionalSpec]) -> list[TensorSpec]:
+        state = [replace(s, value=None) for s in inputs if s is not None]
         while True:  # each turn can only make known shapes unknown, so this ends
             after = merged(state, infer_graph(self.body_subgraph_index, state))
             if [s.shape for s in after] == [s.shape for s in state]:
@@ -70,7 +70,7 @@ class _Calling(ControlOp):
     def execute(self, call: Subgraphs, *values: Any) -> list[Any]:
         return call.invoke(self.subgraphs[0], values)
 
-    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[OptionalSpec]) -> list[TensorSpec]:
         return infer_graph(self.subgraphs[0], inputs)
 
 
@@ -99,7 +99,7 @@ class CallOnce(ControlOp):
         call.once(self.init_subgraph_index)
         return []
 
-    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[OptionalSpec]) -> list[TensorSpec]:
         return []
 
 

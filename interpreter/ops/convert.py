@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -47,15 +48,19 @@ def _truncated(xp: Any, x: Array, dtype: np.dtype[Any], low: int, high: int) -> 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Choice(Op):
-    """Elements of `x` where `condition` is true, of `y` elsewhere."""
+    """Elements of `x` where `condition` is true, of `y` elsewhere.
+
+    Where each operand has one element, a result that the file says has one, too, keeps the rank that it has there.
+    """
 
     def result_shape(self, condition: TensorSpec, x: TensorSpec, y: TensorSpec) -> Shape:
         """Shape of the result. Raises KernelError for operands that do not fit."""
         raise NotImplementedError(type(self).__name__)
 
     def infer(self, condition: TensorSpec, x: TensorSpec, y: TensorSpec) -> TensorSpec:
-        if all(spec.size == 1 for spec in (condition, x, y, self.outs[0])):  # the declared rank holds among ones
-            return TensorSpec(x.type, self.outs[0].shape)
+        stated = self.outs[0].stated
+        if stated is not None and prod(stated) == 1 and all(spec.size == 1 for spec in (condition, x, y)):
+            return TensorSpec(x.type, stated)
         return TensorSpec(x.type, self.result_shape(condition, x, y))
 
     def refuses(self, condition: TensorSpec, x: TensorSpec, y: TensorSpec) -> str | None:
@@ -65,7 +70,8 @@ class Choice(Op):
 
     def run(self, xp: Any, condition: Array, x: Array, y: Array) -> Array:
         result = xp.where(condition, x, y)
-        return result.reshape(self.outs[0].shape) if result.size == self.outs[0].size == 1 else result
+        stated = self.outs[0].stated
+        return result.reshape(stated) if stated is not None and result.size == prod(stated) == 1 else result
 
 
 @op("SELECT", BOOL, VALUE, versions=4)

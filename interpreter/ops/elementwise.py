@@ -91,7 +91,7 @@ class Rsqrt(RealUnary):
 
     def real(self, x: np.ndarray) -> Array:
         greatest = np.float32(np.iinfo(np.int16).max) * affine(self.outs[0]).scale
-        return np.where(x > 0, 1 / np.sqrt(x), greatest)
+        return np.where(x > 0, 1 / np.sqrt(x.astype(np.float32)), greatest)  # rounded twice, as there
 
     def stored(self, xp: Any, x: Array) -> Array:
         if self.operand.dtype.itemsize > 1:

@@ -10,22 +10,25 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, Quantization, TensorSpec, TensorType
-from .base import FLOAT, HALF, INT32, Op, op
+from .base import FLOAT, HALF, INT32, PACKED, Op, op
 from .segment import combine
-from .shared.host import VALUES, dimensions, host, integers, known, require_indices, require_rank, shape_of
+from .shared.host import FIXED_WIDTH, VALUES, dimensions, host, integers, known, require_indices, require_rank, shape_of
+
+_REAL = FLOAT | HALF
 
 
 @op("EMBEDDING_LOOKUP", INT32, VALUES, versions=5)
 class EmbeddingLookup(Op):
     """Rows of `value` at `ids` [n]; quantised rows become real numbers where the output is of a floating-point type.
 
-    Quantisation is symmetric: one scale, one for each row, or one for each block of a row.
+    Quantisation is symmetric: one scale, one for each row, or one for each block of a row. For an output of another
+    type of the same width the bytes are taken as they are, as the reference does.
     """
 
     def infer(self, ids: TensorSpec, value: TensorSpec) -> TensorSpec:
         if ids.rank != 1 or value.rank < 2:
             raise KernelError(f"EMBEDDING_LOOKUP got {ids} and {value}, expected a vector and a matrix or more.")
-        if self.outs[0].type != value.type and value.quantization is not None:
+        if value.quantization is not None and self._gives_real_numbers(value):
             _require_row_scales(value, value.quantization)
         return TensorSpec(self.outs[0].type, (*shape_of(ids), *shape_of(value)[1:]))
 
@@ -33,20 +36,28 @@ class EmbeddingLookup(Op):
         result = self.outs[0].type
         if result == value.type:
             return None
-        if value.quantization is None or result not in FLOAT | HALF:
-            return f"operator EMBEDDING_LOOKUP is not supported from {value.type.name} to {result.name}."
-        if np.any(value.quantization.zero_points):
-            return (
-                "operator EMBEDDING_LOOKUP is not supported with zero points other than 0 where it gives real numbers."
-            )
-        return None
+        if self._gives_real_numbers(value):
+            has_offset = value.quantization is not None and np.any(value.quantization.zero_points)
+            what = "zero points other than 0 where it gives real numbers"
+            return f"operator EMBEDDING_LOOKUP is not supported with {what}." if has_offset else None
+        if {result, value.type} <= FIXED_WIDTH - PACKED and result.bits == value.type.bits and result not in _REAL:
+            return None
+        return f"operator EMBEDDING_LOOKUP is not supported from {value.type.name} to {result.name}."
+
+    def _gives_real_numbers(self, value: TensorSpec) -> bool:
+        """Whether rows are quantised and the result is not."""
+        result = self.outs[0].type
+        return result != value.type and value.quantization is not None and result in _REAL
 
     def run(self, xp: Any, ids: Array, value: Array) -> Array:
         require_indices(xp, self.ins[0], ids, value.shape[0], "Embedding Lookup: index out of bounds")
         rows = xp.take(value, ids, axis=0)
         spec, result = self.ins[1], self.outs[0]
-        if spec is None or spec.quantization is None or spec.type == result.type:
-            return rows
+        assert spec is not None
+        if spec.quantization is None or not self._gives_real_numbers(spec):
+            if spec.type == result.type:
+                return rows
+            return rows.view(np.uint8) != 0 if result.type is TensorType.BOOL else rows.view(result.dtype)
         scales = xp.asarray(spec.quantization.scales).reshape(-1, 1)
         if scales.size > 1:
             scales = xp.take(scales.reshape(value.shape[0], -1), ids, axis=0)

@@ -274,6 +274,4 @@ def _as_bytes(strings: np.ndarray) -> np.ndarray:
     if all(type(text) is bytes for text in strings.ravel()):
         return strings
     encoded = [text.encode() if isinstance(text, str) else bytes(text) for text in strings.ravel()]
-    result = np.empty(len(encoded), object)
-    result[:] = encoded
-    return result.reshape(strings.shape)
+    return np.array(encoded, object).reshape(strings.shape)

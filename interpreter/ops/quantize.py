@@ -157,12 +157,12 @@ class FakeQuant(Unary):
         return f"operator FAKE_QUANT needs 2 to 16 bits and min < max, got {self.num_bits}, {self.min} and {self.max}."
 
     def run(self, xp: Any, input: Array) -> Array:
-        low, high, step = self._range
+        low, high, step = self.nudged_range
         steps = round_half_away(xp, (xp.clip(input, low, high) - low) * (np.float32(1) / step))
         return steps * step + low
 
     @cached_property
-    def _range(self) -> tuple[np.float32, np.float32, np.float32]:
+    def nudged_range(self) -> tuple[np.float32, np.float32, np.float32]:
         """Least and greatest number and their distance (reference: NudgeQuantizationRange)."""
         steps = np.float32(2**self.num_bits - 1)
         low, high = np.float32(self.min), np.float32(self.max)

@@ -8,15 +8,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import KernelError
-from ..graph import Array, TensorSpec, TensorType
-from .base import BOOL, FLOAT, FLOAT8, HALF, INT8, INT16, INT32, UINT8, Op, op
+from ..graph import Array, TensorSpec
+from .base import BOOL, FLOAT, FLOAT8, HALF, INT8, INT16, INT32, UINT8, UINT16, UINT32, Op, op
 from .shared.fixedpoint import round_half_away
 from .shared.host import integers, known
 from .shared.windows import expect_rank
 
-_UINT16 = frozenset({TensorType.UINT16})
-_PIXEL = FLOAT | HALF | INT8 | UINT8 | INT16 | INT32 | _UINT16 | frozenset({TensorType.UINT32}) | BOOL | FLOAT8
-_Positions: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+_PIXEL = FLOAT | HALF | INT8 | UINT8 | INT16 | UINT16 | INT32 | UINT32 | BOOL | FLOAT8
+Positions: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Along an axis: lower and upper neighbour of each output pixel, and the weights of both."""
 
 _ONE = 1 << 10
@@ -69,7 +68,7 @@ class ResizeNearestNeighbor(_Resize):
         return np.minimum(nearest.astype(np.int64), size - 1)
 
 
-@op("RESIZE_BILINEAR", FLOAT | INT8 | UINT8 | INT16 | _UINT16, INT32, versions=4)
+@op("RESIZE_BILINEAR", FLOAT | INT8 | UINT8 | INT16 | UINT16, INT32, versions=4)
 class ResizeBilinear(_Resize):
     """Each output pixel mixes the four input pixels around it (reference: resize_bilinear.h).
 
@@ -82,20 +81,29 @@ class ResizeBilinear(_Resize):
         return super().infer(input, size)
 
     def run(self, xp: Any, input: Array, size: Array) -> Array:
-        pairs = self.pairs(input, size)
+        return self.mixed(xp, input, *self.positions(input, size))
+
+    def positions(self, input: Array, size: Array) -> tuple[Positions, Positions]:
+        """Neighbours and weights of the rows, and of the columns, of the result."""
+        along = self._positions if input.dtype in (np.uint8, np.float32) else self._fixed_positions
+        rows, columns = (along(*pair) for pair in self.pairs(input, size))
+        return rows, columns
+
+    def mixed(self, xp: Any, input: Array, rows: Positions, columns: Positions) -> Array:
+        """The pixels at these rows and columns."""
         if input.dtype == np.uint8:
-            mixed = self._mix_at_once(xp, input.astype(np.float32), [self._positions(*pair) for pair in pairs])
+            mixed = self._mix_at_once(xp, input.astype(np.float32), rows, columns)
             return (mixed + np.float32(0.5)).astype(np.uint8)
         if input.dtype == np.float32:
-            return self._mix(xp, input, [self._positions(*pair) for pair in pairs])
+            return self._mix(xp, input, rows, columns)
         wide = np.int32 if input.dtype == np.int8 else np.int64
-        mixed = self._mix(xp, input.astype(wide), [self._fixed_positions(*pair) for pair in pairs])
+        mixed = self._mix(xp, input.astype(wide), rows, columns)
         mixed += _ONE * _ONE // 2 - (mixed < 0).astype(wide)  # so that the shift rounds halves away from zero
         return (mixed >> 20).astype(input.dtype)
 
-    def _mix(self, xp: Any, x: Array, positions: list[_Positions]) -> Array:
+    def _mix(self, xp: Any, x: Array, by_row: Positions, by_column: Positions) -> Array:
         """Rows are mixed first, then columns."""
-        (top, bottom, above, below), (left, right, before, after) = positions
+        (top, bottom, above, below), (left, right, before, after) = by_row, by_column
         above, below = (xp.asarray(weight, dtype=x.dtype)[:, None, None] for weight in (above, below))
         before, after = (xp.asarray(weight, dtype=x.dtype)[:, None] for weight in (before, after))
         rows = xp.take(x, xp.asarray(top), axis=1) * above
@@ -104,9 +112,9 @@ class ResizeBilinear(_Resize):
         mixed += xp.take(rows, xp.asarray(right), axis=2) * after
         return mixed
 
-    def _mix_at_once(self, xp: Any, x: Array, positions: list[_Positions]) -> Array:
+    def _mix_at_once(self, xp: Any, x: Array, by_row: Positions, by_column: Positions) -> Array:
         """The same sum in the order in which the reference rounds it."""
-        (top, bottom, above, below), (left, right, before, after) = positions
+        (top, bottom, above, below), (left, right, before, after) = by_row, by_column
         above, below = (xp.asarray(weight)[:, None, None] for weight in (above, below))
         before, after = (xp.asarray(weight)[:, None] for weight in (before, after))
         upper, lower = (xp.take(x, xp.asarray(rows), axis=1) for rows in (top, bottom))
@@ -118,7 +126,7 @@ class ResizeBilinear(_Resize):
             + xp.take(lower, at_right, axis=2) * below * after
         )
 
-    def _positions(self, size: int, out: int) -> _Positions:
+    def _positions(self, size: int, out: int) -> Positions:
         aligned = self.align_corners and out > 1
         scale = np.float32(size - 1) / np.float32(out - 1) if aligned else np.float32(size) / np.float32(out)
         at = np.arange(out, dtype=np.float32)
@@ -129,7 +137,7 @@ class ResizeBilinear(_Resize):
         after = at - low.astype(np.float32)
         return low, high, np.float32(1) - after, after
 
-    def _fixed_positions(self, size: int, out: int) -> _Positions:
+    def _fixed_positions(self, size: int, out: int) -> Positions:
         aligned = self.align_corners and out > 1
         extent, steps = (size - 1, out - 1) if aligned else (size, out)
         scale = (_ONE * extent + steps // 2) // steps

@@ -74,7 +74,7 @@ class StridedSlice(Op):
         limits = (integers(values) for values in (starts, end.value, strides.value))
         sizes = iter(shape_of(tensor))
         kept: list[int] = []
-        for entry in self._entries(shape_of(tensor), *limits):
+        for entry in self.entries(shape_of(tensor), *limits):
             if entry is None:
                 kept.append(1)
             elif isinstance(entry, slice):
@@ -85,9 +85,9 @@ class StridedSlice(Op):
 
     def run(self, xp: Any, tensor: Array, begin: Array, end: Array, strides: Array) -> Array:
         limits = (integers(known(spec, a)) for spec, a in zip(self.ins[1:], (begin, end, strides), strict=True))
-        return tensor[(*self._entries(tensor.shape, *limits), ...)]
+        return tensor[(*self.entries(tensor.shape, *limits), ...)]
 
-    def _entries(self, shape: Shape, begin: Shape, end: Shape, strides: Shape) -> list[int | slice | None]:
+    def entries(self, shape: Shape, begin: Shape, end: Shape, strides: Shape) -> list[int | slice | None]:
         """What indexes the tensor: a position or a slice for each dimension in turn, None for a new one."""
         used = (1 << len(begin)) - 1
         ellipsis = self.ellipsis_mask & -self.ellipsis_mask & used  # the first one counts

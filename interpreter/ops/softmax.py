@@ -133,11 +133,11 @@ class Softmax(RowWise):
         below = x.astype(np.int32) - greatest(xp, x)
         factor = float(affine(self.ins[0]).scale * np.float32(self.beta)) / (10 / 65535)
         below = multiply_by_quantized_multiplier(xp, below, *quantize_multiplier(factor))
-        exp = interpolate(xp, xp.clip(below + 32767, -32768, 32767), _EXP.on(xp)).astype(np.int32)
+        exp = interpolate(xp, xp.clip(below + 32767, -32768, 32767), EXP.on(xp)).astype(np.int32)
         total = exp.sum(axis=-1, keepdims=True, dtype=np.int32)
         bits = bit_length(xp, total)
         fraction = (((total.astype(np.int64) << (31 - bits)) + (1 << 13)) >> 14) - (1 << 15) - (1 << 16)
-        inverse = interpolate(xp, xp.clip(fraction, -32768, 32767), _RECIPROCAL.on(xp)).astype(np.int64)
+        inverse = interpolate(xp, xp.clip(fraction, -32768, 32767), RECIPROCAL.on(xp)).astype(np.int64)
         half = xp.left_shift(xp.ones_like(bits), bits - 2)
         return xp.clip((exp * inverse + half) >> (bits - 1), 0, 32767).astype(np.int16)
 
@@ -153,8 +153,9 @@ _RESULTS: dict[tuple[TensorType, TensorType], Affine | None] = {
 """Types of operand and result that SOFTMAX takes, and the quantisation of the result where the reference checks it."""
 
 _UNIT = (2 / 65535, 0)
-_EXP = Resident(sampled(np.exp, (10 / 65535, 32767), _UNIT, np.float64))
-_RECIPROCAL = Resident(sampled(lambda x: 1 / (1 + x), (1 / 65535, -32768), _UNIT, np.float64))
+EXP = Resident(sampled(np.exp, (10 / 65535, 32767), _UNIT, np.float64))
+RECIPROCAL = Resident(sampled(lambda x: 1 / (1 + x), (1 / 65535, -32768), _UNIT, np.float64))
+"""int16 [513]: exp over [-10, 0], and 1 / (1 + x) over [0, 1], to be interpolated."""
 
 
 @op("LOG_SOFTMAX", REAL, quantized=(BYTE,), versions=2)

@@ -35,10 +35,7 @@ class SkipGram(Op):
 
     def run(self, xp: Any, text: Array) -> Array:
         words = _words(text.reshape(-1)[0])
-        grams = [b" ".join(words[i] for i in path) for path in self._paths(len(words))]
-        result = np.empty(len(grams), object)
-        result[:] = grams
-        return result
+        return np.array([b" ".join(words[i] for i in path) for path in self._paths(len(words))], object)
 
     def _paths(self, count: int) -> Iterator[list[int]]:
         """Positions of the words of each n-gram, depth first."""

@@ -47,7 +47,6 @@ OPERANDS: list[Fault] = [
     (convolution, OP, {"outputs": (2**31 - 1,)}, GraphError, f"{OP}.outputs[0]"),
     (convolution, OP, {"outputs": (1,)}, GraphError, f"{OP}.outputs[0]"),  # a constant
     (convolution, OP, {"outputs": (3, 3)}, GraphError, f"{OP}.outputs[1]"),
-    (convolution, OP, {"outputs": (0,)}, GraphError, f"{OP}.inputs[0]"),  # its own input
     (convolution, OP, {"intermediates": (77,)}, GraphError, f"{OP}.intermediates[0]"),
     (convolution, OP, {"inputs": (4, 1, 2)}, GraphError, f"{OP}.inputs[0]"),  # written later
     (convolution, OP, {"opcode_index": 99}, ModelError, f"{OP}.opcode_index"),
@@ -70,7 +69,6 @@ OPERANDS: list[Fault] = [
         "operator_codes[0]",
     ),
     (convolution, "subgraphs[0]", {"inputs": (-1,)}, GraphError, "subgraphs[0].inputs[0]"),
-    (convolution, "subgraphs[0]", {"inputs": (0, 0)}, GraphError, "subgraphs[0].inputs[1]"),
     (convolution, "subgraphs[0]", {"outputs": (7, 999)}, GraphError, "subgraphs[0].outputs[1]"),
     (control_flow, "subgraphs[4]", {"operators": []}, GraphError, "subgraphs[4].outputs[0]"),  # nothing writes it
 ]

@@ -39,6 +39,7 @@ import numpy as np
 import pytest
 
 from tests.fakes import DEVICE
+from tests.litert import OPTIMIZED, PLAIN, call_reference, reference_interpreter
 from tflite_cupy.delegates.gpu import device_refusal
 from tflite_cupy.interpreter.errors import KernelError
 from tflite_cupy.interpreter.format.model import load_model
@@ -187,42 +188,26 @@ def _run(case: Case, xp: Any, put: Any) -> tuple[tuple[TensorSpec, ...], list[An
 
 
 def _check_reference(case: Case) -> None:
-    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai_edge_litert is not installed")
     if case.raises is not None:
         with pytest.raises((RuntimeError, ValueError)):
-            reference(case, litert)
+            reference(case)
         return
     _, results = _run(case, np, np.asarray)
-    for got, want in zip(results, reference(case, litert), strict=True):
+    for got, want in zip(results, reference(case), strict=True):
         compare(case, _bits(np.asarray(got)), want)
 
 
-def reference(case: Case, litert: Any) -> list[np.ndarray]:
+def reference(case: Case) -> list[np.ndarray]:
     """Results of the reference runtime on the written model."""
-    kinds = litert.OpResolverType
     optimized = case.optimized or case.operator in REFERENCE_LACKS
-    interpreter = litert.Interpreter(
-        model_content=write_model(one_op_model(case)),
-        experimental_op_resolver_type=kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES if optimized else kinds.BUILTIN_REF,
-    )
-    interpreter.allocate_tensors()
+    interpreter = reference_interpreter(write_model(one_op_model(case)), OPTIMIZED if optimized else PLAIN)
     fed = [o.data for o in _operands(case) if o is not None and not (o.constant or o.variable)]
-    for detail, data in zip(interpreter.get_input_details(), fed, strict=True):
-        interpreter.set_tensor(detail["index"], _bits(np.asarray(data)))
-    interpreter.invoke()
-    return [_fetch(interpreter, detail) for detail in interpreter.get_output_details()]
+    return call_reference(interpreter, *(_bits(np.asarray(data)) for data in fed))
 
 
 def _bits(array: np.ndarray) -> np.ndarray:
     """8-bit floats as int8, as the reference's Python API takes and gives them; other arrays as they are."""
     return array.view(np.int8) if array.dtype.name.startswith("float8") else array
-
-
-def _fetch(interpreter: Any, detail: Mapping[str, Any]) -> np.ndarray:
-    """An output; the reference can't hand out empty ones, only their shapes."""
-    if 0 in detail["shape"]:
-        return np.empty(detail["shape"], detail["dtype"])
-    return np.asarray(interpreter.get_tensor(detail["index"]))
 
 
 def compare(case: Case, got: np.ndarray, want: Any) -> None:

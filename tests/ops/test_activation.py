@@ -70,6 +70,11 @@ QUANTIZED = [
         Case("LEAKY_RELU", [q(INT8, 0.06, 5)], {"alpha": a}, outputs=[q(None, 0.05, -9)], label=f"int8 alpha {a}")
         for a in (-0.5, 1.5)
     ),
+    *(
+        Case("LEAKY_RELU", [operand], {"alpha": alpha}, outputs=[q(None, 2.0**-4)], label=f"{kind} halves {alpha}")
+        for kind, operand in [("int8", q(INT8, 2.0**-4)), ("int16", q(INT16, 2.0**-4))]
+        for alpha in (-0.5, -1.5, -0.125, 0.5)
+    ),
     Case("GELU", [q(INT8, 0.06, 5)], {"approximate": True}, outputs=[q(None, 0.05, -9)], label="int8 approximate"),
     *(
         Case(

@@ -56,6 +56,15 @@ INTEGRAL = [
     ),
     Case("ADD", [np.int16([2**15 - 1, -4]), np.int16([1, 4])], label="int16 wraps"),
     Case("MUL", [np.uint32([3, 2**31]), np.uint32([5, 4])], label="uint32 wraps"),
+    *(
+        Case("MUL", [operand, operand[:1]], fused(activation), outputs=[kind], label=f"{kind.name} {activation.name}")
+        for operand, kind in [
+            (np.int32([-1, 0, 3, 9]), TensorType.UINT32),
+            (np.uint32([2**31, 0, 3, 9]), TensorType.INT32),
+            (np.uint32([2**31 - 1, 0, 3, 9]), TensorType.UINT32),
+        ]
+        for activation in (Activation.NONE, Activation.RELU, Activation.RELU_N1_TO_1, Activation.RELU6)
+    ),
     Case("MUL", [np.complex64([1 + 2j, 3]), np.complex64([2 - 1j, 1j])], label="complex64"),
     Case("ADD", [INTEGERS, DIVISORS], fused(Activation.RELU6), label="int32 relu6"),
     Case("DIV", [INTEGERS, DIVISORS], label="int32 truncates"),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests.build import BOOL, F32, I32, GraphBuilder, model
 from tests.engines import call, engine_of
 from tflite_cupy.interpreter.errors import GraphError, KernelError, LimitError, UnsupportedError
-from tflite_cupy.interpreter.graph import Graph, Model
+from tflite_cupy.interpreter.format.flexbuffer import write_flexbuffer
+from tflite_cupy.interpreter.format.model import load_model
+from tflite_cupy.interpreter.format.writer import write_model
+from tflite_cupy.interpreter.graph import ABSENT, Graph, Model
 
 OPERATORS = ("CALL", "CALL_ONCE", "IF", "STABLEHLO_COMPOSITE", "WHILE")
 
@@ -136,3 +143,83 @@ def test_an_unknown_operator_in_a_branch_is_found_before_any_call() -> None:
         with pytest.raises(UnsupportedError, match="unresolved custom op: FakeOp") as caught:
             engine.plan(engine.model.graphs[0], [(), (1,)])
     assert caught.value.where == "subgraphs[2].operators[0]"
+
+
+def body_of(count: int, *read: int) -> Graph:
+    """The sum of the first and the last one of those of `count` inputs that it reads."""
+    b = GraphBuilder("body")
+    ins = [b.input(F32, [3]) for _ in range(count)]
+    return b.graph([b.add("ADD", [ins[read[0]], ins[read[-1]]])])
+
+
+def calling(operator: str, operands: Sequence[int], body: Graph, **attributes: Any) -> Model:
+    """A node on (a boolean where it chooses, then two vectors), whose subgraphs are all `body`."""
+    b = GraphBuilder("main")
+    chosen = [b.input(BOOL)] if operator == "IF" else []
+    x = [b.input(F32, [3]) for _ in range(2)]
+    ins = [*chosen, *(ABSENT if i == ABSENT else x[i] for i in operands)]
+    (y,) = b.op(operator, ins, [b.tensor(F32, [3])], custom=False, **attributes)
+    return model(b.graph([y]), body)
+
+
+BODY = {"IF": {"then_subgraph_index": 1, "else_subgraph_index": 1},
+        "STABLEHLO_COMPOSITE": {"decomposition_subgraph_index": 1}}  # fmt: skip
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("operator", BODY)
+@pytest.mark.parametrize(
+    ("operands", "read", "expected"),
+    [((0, ABSENT), (0,), [2, 4, 6]), ((ABSENT, 1), (1,), [20, 40, 60]), ((0, ABSENT, 1), (0, 2), [11, 22, 33])],
+)
+def test_absent_operands_keep_their_places(
+    operator: str, operands: Sequence[int], read: Sequence[int], expected: list[int]
+) -> None:
+    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai_edge_litert is not installed")
+    content = calling(operator, operands, body_of(len(operands), *read), **BODY[operator])
+    values = [np.array(True)] * (operator == "IF") + [np.float32([1, 2, 3]), np.float32([10, 20, 30])]
+    theirs = litert.Interpreter(
+        model_content=write_model(content), experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF
+    )
+    theirs.allocate_tensors()
+    for detail, value in zip(theirs.get_input_details(), values, strict=True):
+        theirs.set_tensor(detail["index"], value)
+    theirs.invoke()
+    assert theirs.get_tensor(theirs.get_output_details()[0]["index"]).tolist() == expected
+    assert call(engine_of(content), *values)[0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (body_of(2, 0, 1), "gives nothing as input 1 of subgraph 1, which reads it"),
+        (body_of(1, 0), "gives 2 values to subgraph 1 of 1 inputs"),
+    ],
+)
+def test_a_body_must_not_read_what_is_absent(body: Graph, message: str) -> None:
+    with pytest.raises(GraphError, match=message):
+        call(engine_of(calling("CALL", (0, ABSENT), body, subgraph=1)), *[np.zeros(3, np.float32)] * 2)
+
+
+def test_a_loop_needs_all_its_values() -> None:
+    content = calling("WHILE", (0, ABSENT), body_of(2, 0), cond_subgraph_index=1, body_subgraph_index=1)
+    with pytest.raises(UnsupportedError, match="WHILE needs operand `operand 1`, which is absent"):
+        call(engine_of(content), *[np.zeros(3, np.float32)] * 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["odml.rms_norm", "odml.group_norm", "odml.update_kv_cache", "odml.scaled_dot_product_attention"]
+)
+def test_a_composite_is_its_decomposition_whatever_its_name(name: str) -> None:
+    options = write_flexbuffer({"epsilon": 1e-6, "num_groups": 1})
+    content = calling("STABLEHLO_COMPOSITE", (0, 1), body_of(2, 0, 1), decomposition_subgraph_index=1,
+                      composite_attributes=list(options), version=3)  # fmt: skip
+    content = replace(content, graphs=(_named(content.graphs[0], name), content.graphs[1]))
+    loaded = load_model(write_model(content))
+    assert loaded.graphs[0].nodes[0].attributes["name"] == name
+    assert call(engine_of(loaded), np.float32([1, 2, 3]), np.float32([4, 5, 6]))[0].tolist() == [5, 7, 9]
+
+
+def _named(graph: Graph, name: str) -> Graph:
+    (node,) = graph.nodes
+    return replace(graph, nodes=(replace(node, attributes={**node.attributes, "name": name}),))

@@ -11,7 +11,7 @@ import pytest
 from tests.ops.harness import Case, Operand, arrays, check, const, matrix, one_op, q
 from tflite_cupy.interpreter.graph import Sparsity, TensorType
 from tflite_cupy.interpreter.ops.base import Activation, Padding
-from tflite_cupy.interpreter.ops.checks import refusal
+from tflite_cupy.interpreter.ops.checks import evaluate, refusal
 
 SAME, VALID = {"padding": Padding.SAME}, {"padding": Padding.VALID}
 STRIDED = {"stride_h": 2, "stride_w": 3}
@@ -218,6 +218,19 @@ CASES = CONV + DEPTHWISE + TRANSPOSE + VOLUME
 @pytest.mark.parametrize(("case", "backend"), matrix(CASES))
 def test_operator(case: Case, backend: str) -> None:
     check(case, backend)
+
+
+@pytest.mark.parametrize("name", ["CONV_2D-without-bias", "CONV_2D-hybrid-int2", "CONV_3D-valid"])
+def test_forms_that_the_reference_lacks_mean_what_others_mean(name: str) -> None:
+    """No bias is one of zeros, and filters of few bits are filters of 8 bits."""
+    (case,) = (c for c in CASES if str(c) == name)
+    (got,) = evaluate(one_op(case), arrays(case))
+    x, filters, bias = case.inputs
+    assert isinstance(filters, Operand)
+    zeros = const(np.zeros(got.shape[-1], np.float32))
+    other = replace(case, inputs=[x, replace(filters, type=None), zeros if bias is None else bias])
+    np.testing.assert_allclose(got, evaluate(one_op(other), arrays(other))[0], rtol=1e-6)
+    assert np.abs(got).max() > 0.1
 
 
 def test_sparse_filters_are_refused() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.ops.harness import Case, Operand, check, matrix
-from tflite_cupy.interpreter.graph import TensorType
+from tests.litert import call_reference, reference_interpreter
+from tests.ops.harness import Case, Operand, check, compare, matrix
+from tflite_cupy import Interpreter
+from tflite_cupy.interpreter.format.writer import write_model
+from tflite_cupy.interpreter.graph import Graph, Model, Node, Tensor, TensorType
 
 F32 = np.float32
 EXTREMES = np.array([300.7, -300.7, np.nan, np.inf, -np.inf, 1e20, -1.5, 2.5, -0.0], F32)
@@ -71,6 +74,35 @@ CASES = [*CASTS, *CHOICES, *PARTS]
 @pytest.mark.parametrize(("case", "backend"), matrix(CASES))
 def test_operator(case: Case, backend: str) -> None:
     check(case, backend)
+
+
+def selection(operator: str, shape: tuple[int, ...], signature: tuple[int, ...] | None, has_rank: bool) -> bytes:
+    """A model that selects between [1] and [1], with a result of which it says this."""
+    one = [Tensor(f"input{i}", kind, (1,)) for i, kind in enumerate((TensorType.BOOL, *[TensorType.FLOAT32] * 2))]
+    result = Tensor("output", TensorType.FLOAT32, shape, signature, has_rank)
+    node = Node(0, operator, (0, 1, 2), (3,))
+    return write_model(Model((Graph(0, "main", (*one, result), (node,), (0, 1, 2), (3,)),)))
+
+
+STATED = [((1, 1), None, True), ((), None, True), ((), None, False), ((1,), (-1,), True), ((1, 1), (-1, 1), True)]
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("operator", ["SELECT", "SELECT_V2"])
+@pytest.mark.parametrize("stated", STATED, ids=str)
+def test_one_element_has_the_rank_that_the_file_states(
+    operator: str, stated: tuple[tuple[int, ...], tuple[int, ...] | None, bool]
+) -> None:
+    content = selection(operator, *stated)
+    feeds = np.array([True]), F32([2]), F32([3])
+    want = call_reference(reference_interpreter(content), *feeds)[0]
+    assert want.shape == stated[0]
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    for detail, value in zip(interpreter.get_input_details(), feeds, strict=True):
+        interpreter.set_tensor(detail["index"], value)
+    interpreter.invoke()
+    compare(Case(operator, []), interpreter.get_tensor(interpreter.get_output_details()[0]["index"]), want)
 
 
 def test_half_precision_saturates_like_float32() -> None:

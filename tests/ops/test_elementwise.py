@@ -50,6 +50,12 @@ QUANTIZED = [
     Case("RSQRT", [q(INT8[28:], 0.1, -100)], outputs=[q(None, 0.03, -128)], label="int8"),
     Case("RSQRT", [q(INT8, 25.0, -128)], outputs=[q(None, 0.001, -20)], label="int8 small"),
     Case("RSQRT", [q(INT16[INT16 >= 0], 1e-3)], outputs=[q(None, 1e-3)], label="int16"),
+    Case(
+        "RSQRT",
+        [q(INT16[INT16 >= 0], 0.00011033294867957011)],
+        outputs=[q(None, 6.097456571296789e-05)],
+        label="int16 halves",
+    ),
     Case("RSQRT", [q(INT8, 0.1, -100)], outputs=[q(None, 0.03)], raises="only defined for positive", label="negative"),
     Case("ABS", [q(INT16, 0.01, 3)], refused="needs zero point 0", label="int16 offset"),
     Case("EXP", [q(INT8, [0.1, 0.2], axis=0)], refused="needs one scale", label="per channel"),

@@ -55,6 +55,27 @@ LOOKUP = [
     Case("EMBEDDING_LOOKUP", [ints(1), q(TABLE, 0.1, 3)], outputs=[F32], refused="zero points other than 0"),
 ]
 
+AS_THEY_ARE = [
+    Case("EMBEDDING_LOOKUP", [ints(2, 0, 2), const(table)], outputs=[to], label=f"{table.dtype} as {to.name}")
+    for table, to in [
+        (TABLE, U8),
+        (TABLE, TensorType.BOOL),
+        (TABLE.view(np.uint8), I8),
+        (TABLE > 0, I8),
+        (TABLE.astype(np.uint16), TensorType.INT16),
+        (TABLE.astype(np.float16), TensorType.UINT16),
+        (TABLE.astype(np.uint32), TensorType.INT32),
+        (X, TensorType.INT32),
+        (TABLE.astype(np.uint64), TensorType.INT64),
+        (TABLE.astype(np.uint64), TensorType.FLOAT64),
+    ]
+]
+TYPES_REFUSED = [
+    Case("EMBEDDING_LOOKUP", [ints(1), const(table)], outputs=[to], label=f"{table.dtype} {to.name}",
+         refused="EMBEDDING_LOOKUP is not supported from")
+    for table, to in [(TABLE, TensorType.INT16), (ints(1, 2).reshape(2, 1), F32)]
+]  # fmt: skip
+
 PLACES = np.int32([[0, 0, 1], [0, 1, 0], [0, 1, 2], [2, 1, 0], [2, 1, 1], [2, 1, 2]])
 WEIGHTS = np.float32([1, 2, 0.5, -1, 3, 0.25])
 
@@ -136,7 +157,7 @@ HASHTABLE = [
     ),
 ]
 
-CASES = LOOKUP + SPARSE + HASHTABLE
+CASES = LOOKUP + AS_THEY_ARE + TYPES_REFUSED + SPARSE + HASHTABLE
 
 
 @pytest.mark.parametrize(("case", "backend"), matrix(CASES))

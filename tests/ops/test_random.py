@@ -11,6 +11,7 @@ import pytest
 
 from tests.build import F32, I32, I64, GraphBuilder, model
 from tests.engines import call, engine_of
+from tests.litert import call_reference, reference_interpreter
 from tflite_cupy.interpreter.errors import KernelError, UnsupportedError
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.writer import write_model
@@ -38,17 +39,8 @@ def multinomial(count: int, seed: int = 0, seed2: int = 0, kind: TensorType = I6
 
 def reference(source: Model, *operands: np.ndarray) -> list[np.ndarray]:
     """Outputs of a few calls of one interpreter."""
-    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai_edge_litert is not installed")
-    interpreter = litert.Interpreter(model_content=write_model(source),
-                                     experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF)  # fmt: skip
-    interpreter.allocate_tensors()
-    results = []
-    for _ in range(CALLS):
-        for detail, data in zip(interpreter.get_input_details(), operands, strict=True):
-            interpreter.set_tensor(detail["index"], data)
-        interpreter.invoke()
-        results.append(np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])))
-    return results
+    interpreter = reference_interpreter(write_model(source))
+    return [call_reference(interpreter, *operands)[0] for _ in range(CALLS)]
 
 
 def calls(source: Model, *operands: np.ndarray) -> list[np.ndarray]:

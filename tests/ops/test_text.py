@@ -13,9 +13,7 @@ STRING = TensorType.STRING
 
 
 def strings(*values: bytes) -> np.ndarray:
-    result = np.empty(len(values), object)
-    result[:] = values
-    return result
+    return np.array(values, object)
 
 
 def grams(text: bytes, size: int, skips: int = 0, shorter: bool = False) -> Case:

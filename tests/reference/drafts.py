@@ -84,11 +84,12 @@ class Out(_Typed):
 
     variable: str
     rescaled: bool = False  # has a scale of its own though it is of an operand's kind
+    shape: tuple[int, ...] | None = None  # what the model declares; None for not even a rank
 
 
 @dataclass(frozen=True)
 class TypeOf:
-    """Stands for the element type of a variable among the attributes."""
+    """Stands for the element type of a variable among the attributes, the schema's default for an absent operand."""
 
     variable: str
 
@@ -104,7 +105,8 @@ class Draft:
     steps: int = 0  # of the stored integer, by which results may differ
     tolerance: float = 1e-5  # relative, of floating-point results
     random: bool = False  # only shapes and types can be compared
-    of_bytes: bool = False  # the result depends on how numbers are stored, so kinds can't be held against each other
+    of_bytes: bool = False  # the result is made of bytes, equal or not, and kinds can't be held against each other
+    unsound: Sequence[str] = ()  # labels of kinds that the reference gets wrong with these shapes and attributes
 
     @property
     def variables(self) -> dict[str, Sequence[Kind | None]]:
@@ -166,8 +168,7 @@ def build(
 def _resolved(value: Any, kinds: Assignment) -> Any:
     if isinstance(value, TypeOf):
         kind = kinds[value.variable]
-        assert kind is not None
-        return kind.type
+        return TensorType.FLOAT32 if kind is None else kind.type
     return value
 
 
@@ -189,11 +190,19 @@ class _Builder:
         q = self._quantization(slot, kind, slot.shape)
         data = self._values(slot, kind, q)
         index = len(self.tensors)
-        stored = data if slot.constant else None
+        # of a string alone that is fed, the reference's Python binding reads the object's address
+        fixed = slot.constant or (kind.type is TensorType.STRING and not slot.shape)
         self.tensors.append(
-            Tensor(f"input{index}", kind.type, slot.shape, quantization=q, data=stored, is_variable=slot.state)
+            Tensor(
+                f"input{index}",
+                kind.type,
+                slot.shape,
+                quantization=q,
+                data=data if fixed else None,
+                is_variable=slot.state,
+            )
         )
-        if not (slot.constant or slot.state):
+        if not (fixed or slot.state):
             self.fed.append(index)
             self.feeds.append(data)
         return index
@@ -203,7 +212,8 @@ class _Builder:
         assert kind is not None
         q = self._quantization(out, kind, ())
         self.results.append((kind, q))
-        self.tensors.append(Tensor(f"output{len(self.tensors)}", kind.type, (), has_rank=False, quantization=q))
+        name, ranked = f"output{len(self.tensors)}", out.shape is not None
+        self.tensors.append(Tensor(name, kind.type, out.shape or (), has_rank=ranked, quantization=q))
         return len(self.tensors) - 1
 
     def scratch(self, q: Quantization | None) -> int:

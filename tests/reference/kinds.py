@@ -127,7 +127,8 @@ def real_values(kind: Kind, q: Quantization | None, array: np.ndarray) -> np.nda
     """The real (or complex) numbers that a tensor with one scale stands for."""
     if array.dtype != kind.type.dtype and array.dtype.itemsize == kind.type.dtype.itemsize:
         array = array.view(kind.type.dtype)
-    wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    with np.errstate(invalid="ignore"):  # signalling NaN among misread bytes
+        wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     return wide if q is None else (wide - float(q.zero_points[0])) * float(q.scales[0])
 
 
@@ -149,6 +150,7 @@ def values(kind: Kind, shape: tuple[int, ...], reach: Range, q: Quantization | N
         low, high = kind.bounds
         whole = np.rint(real * 3) if q is None else np.rint(real / float(q.scales.max())) + float(q.zero_points[0])
         if q is None:
+            whole = whole if kind.has_negative else np.abs(whole)
             low, high = max(low, int(np.ceil(reach.low))), min(high, int(reach.high * 3))
         return np.clip(whole, low, high).astype(dtype)
     if np.issubdtype(dtype, np.complexfloating):

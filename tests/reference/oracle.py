@@ -84,6 +84,7 @@ class Oracle:
 
 def _serve(pipe: Connection, resolver: str) -> None:
     """Answer from forks of this process: a model that ran may have spoilt one's memory, or ended it."""
+    import ml_dtypes  # noqa: F401  NumPy then knows bfloat16, without which the runtime can't give a result of it
     from ai_edge_litert import interpreter as litert
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the runtime's own notes
@@ -110,10 +111,12 @@ def _answer(pipe: Connection, litert: Any, kind: Any) -> int:
         except EOFError:
             return 0
         try:
-            pipe.send((_outputs(litert, kind, model, feeds), ""))
-            return RAN
+            answer = _outputs(litert, kind, model, feeds), ""
         except (RuntimeError, ValueError, TypeError) as error:
-            pipe.send(((), str(error) or type(error).__name__))
+            answer = (), str(error) or type(error).__name__
+        pipe.send(answer)  # once the runtime is gone, whose end may be the process's: there is one answer to a request
+        if not answer[1]:
+            return RAN
 
 
 def _outputs(litert: Any, kind: Any, model: bytes, feeds: Sequence[Any]) -> tuple[Any, ...]:

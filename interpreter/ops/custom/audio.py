@@ -72,7 +72,7 @@ class Mfcc(Op):
     def infer(self, spectrogram: TensorSpec, sample_rate: TensorSpec) -> TensorSpec:
         require_rank(spectrogram, (3,), f"{self.name}: spectrogram")
         channels, frames, frequencies = shape_of(spectrogram)
-        if int(np.prod(shape_of(sample_rate))) != 1 or frequencies < 2:
+        if sample_rate.size != 1 or frequencies < 2:
             raise KernelError(f"{self.name} got {spectrogram} and {sample_rate}, expected 2 frequencies and one rate.")
         if not 0 <= self.lower_frequency_limit < self.upper_frequency_limit:
             limits = f"{self.lower_frequency_limit} to {self.upper_frequency_limit}"

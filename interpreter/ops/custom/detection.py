@@ -10,6 +10,7 @@ from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import FLOAT, UINT8, Op, op
 from ..detection import overlaps
+from ..shared.affine import dequantized
 from ..shared.host import dimensions, shape_of
 
 Detections: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, int]
@@ -112,8 +113,7 @@ class DetectionPostProcess(Op):
         return np.arange(len(best)), chosen[best], classes[best], len(best)
 
 
-def _real(array: np.ndarray, spec: TensorSpec | None) -> np.ndarray:
+def _real(array: Array, spec: TensorSpec | None) -> Array:
     if array.dtype == np.float32 or spec is None or spec.quantization is None:
         return array.astype(np.float32)
-    zero_point = np.float32(spec.quantization.zero_points[0])
-    return (array.astype(np.float32) - zero_point) * np.float32(spec.quantization.scales[0])
+    return dequantized(array, spec)

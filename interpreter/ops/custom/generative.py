@@ -1,4 +1,4 @@
-"""LiteRT's operators of language models: attention, and a cache of keys and values that the caller holds."""
+"""LiteRT's operators of language models: attention, and caches of keys and values, the caller's or ours."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
-from ..base import FLOAT, INT32, Op, op
-from ..shared.host import integers, known
+from ..base import FLOAT, INT32, INT64, Op, StatefulOp, op
+from ..shared.host import dimensions, integers, known
+from ..shared.resources import Memories
 from ..shared.windows import expect_rank
 
 
@@ -78,3 +79,59 @@ class UpdateExternalKvCache(Op):
         keys, values = key_cache.copy(), value_cache.copy()
         keys[:, targets], values[:, targets] = key[:, sources], value[:, sources]
         return keys, values
+
+
+_CACHES = -1
+"""Stands for the subgraph in the places of what all nodes of a layer share."""
+
+
+@op("odml.update_kv_cache", INT64, FLOAT, FLOAT)
+class UpdateKvCache(StatefulOp):
+    """The interpreter's caches of a layer, [1, kv_cache_max, heads, d], with the slices [1, n, heads, d] put in.
+
+    The first of `position` [n] says where; the others follow it. Slices beyond the end push out the oldest entries, and
+    from then on positions count from the oldest one left, for this node. All subgraphs share the caches. Reference:
+    kvcache.cc, where a node does not see what others wrote after its first call.
+    """
+
+    kv_cache_max: int = 0
+    num_layers: int = 0
+    layer_index: int = 0
+
+    @property
+    def _entries(self) -> int:
+        return self.kv_cache_max if self.kv_cache_max > 0 else 2048
+
+    def infer(self, position: TensorSpec, key: TensorSpec, value: TensorSpec) -> tuple[TensorSpec, TensorSpec]:
+        new, layers = expect_rank(self.name, "key", key, 4), self.num_layers if self.num_layers > 0 else 32
+        if value.shape != new or new[0] != 1 or not new[1] or position.shape != new[1:2]:
+            got = f"{position}, {key} and {value}"
+            raise KernelError(f"{self.name} got {got}, expected positions [n] and twice [1,n,heads,d] with n > 0.")
+        if self.layer_index >= layers:
+            raise KernelError(f"{self.name} got layer_index {self.layer_index} for {layers} layers.")
+        spec = TensorSpec(key.type, dimensions((1, self._entries, *new[2:]), f"{self.name}: a cache"))
+        return spec, spec
+
+    def run_with(
+        self, state: Memories, position: np.ndarray, key: np.ndarray, value: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        caches = state.memory((_CACHES, max(0, self.layer_index)), self._blank(key))
+        oldest = state.memory(self.place, np.zeros((), np.int64))
+        first = int(oldest.read())
+        place, new = int(position[0]) - first, key.shape[1]
+        pushed = min(max(0, place + new - self._entries), self._entries)
+        if place < 0 or not 0 <= place - pushed <= self._entries - new:
+            raise KernelError(f"{self.name} got position {position[0]} for {new} slices; its {self._entries} entries "
+                              f"begin with position {first}.")  # fmt: skip
+        held: np.ndarray = caches.read()
+        if 0 < pushed < self._entries:
+            held = np.concatenate([held[:, :, pushed:], held[:, :, -pushed:]], axis=2)
+        else:
+            held = held.copy()
+        held[:, :, place - pushed : place - pushed + new] = [key, value]
+        caches.assign(held)
+        oldest.assign(np.int64(first + pushed))
+        return held[0], held[1]
+
+    def _blank(self, key: np.ndarray) -> np.ndarray:
+        return np.zeros((2, 1, self._entries, *key.shape[2:]), np.float32)

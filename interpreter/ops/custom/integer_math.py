@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...graph import Array
+from ..shared.gemmlowp import bit_length
 
 _SEGMENTS = np.arange(129) / 128
 _LOG_BEND = np.append(np.rint(65536 * (np.log2(1 + _SEGMENTS) - _SEGMENTS)), 0).astype(np.int64)
@@ -14,11 +15,6 @@ _LOG_BEND = np.append(np.rint(65536 * (np.log2(1 + _SEGMENTS) - _SEGMENTS)), 0).
 
 SNR_BITS, GAIN_BITS = 12, 6
 """Fractional bits of a signal-to-noise ratio, and of what `shrink` makes of it."""
-
-
-def bit_length(xp: Any, x: Array) -> Array:
-    """Bits that non-negative integers below 2**53 take, int32; 0 for 0."""
-    return xp.frexp(x.astype(np.float64))[1].astype(np.int32)
 
 
 def square_root(xp: Any, x: Array) -> Array:

@@ -18,7 +18,8 @@ _FIRST, _ROWIDS, _SPLITS = b"FIRST_DIM_SIZE", b"VALUE_ROWIDS", b"ROW_SPLITS"
 def row_lengths(splits: Array, what: str, total: int | None = None) -> Array:
     """Lengths of the rows that `splits` [rows + 1] bound. Raises KernelError unless they rise from 0 (to `total`)."""
     lengths = np.diff(splits)
-    if splits.ndim != 1 or not splits.size or splits[0] or (lengths < 0).any() or splits[-1] != (total or splits[-1]):
+    fits = splits.ndim == 1 and splits.size and not splits[0] and not (lengths < 0).any()
+    if not fits or (total is not None and splits[-1] != total):
         until = "" if total is None else f" to {total}"
         raise KernelError(f"{what} got row splits {splits.tolist()}, expected numbers that rise from 0{until}.")
     return lengths
@@ -70,7 +71,8 @@ class RaggedTensorToTensor(Op):
     def run(self, xp: Any, shape: Array, values: Array, default_value: Array, *partitions: Array) -> Array:
         first = scalar(partitions[0], self.name) if self.row_partition_types[0] == _FIRST else partitions[0].size - 1
         levels = partitions[len(partitions) - len(self.ragged) :]
-        rows, widths = int(first), []
+        (height,) = dimensions([int(first)], f"{self.name}: the number of rows")
+        rows, widths = height, []
         places: list[np.ndarray] = [np.arange(rows)]  # index of each row, or value, along each dimension so far
         for kind, partition in zip(self.ragged, levels, strict=True):
             parents, columns = self._split(kind, partition, rows)
@@ -80,7 +82,7 @@ class RaggedTensorToTensor(Op):
         if rows != len(values):
             raise KernelError(f"RaggedTensorToTensor got partitions of {rows} values for {len(values)}.")
         asked = (-1,) * (len(widths) + 1) if shape.ndim == 0 else integers(shape)
-        sizes = (asked[i] if asked[i] >= 0 else size for i, size in enumerate((int(first), *widths)))
+        sizes = (asked[i] if asked[i] >= 0 else size for i, size in enumerate((height, *widths)))
         outer = dimensions(sizes, self.name)
         result = np.full((*outer, *values.shape[1:]), default_value.ravel()[0], values.dtype)
         inside = np.logical_and.reduce([place < size for place, size in zip(places, outer, strict=True)])
@@ -93,8 +95,10 @@ class RaggedTensorToTensor(Op):
             lengths = row_lengths(partition, self.name)
             parents = np.repeat(np.arange(len(lengths)), lengths)
         else:
-            if (np.diff(partition, prepend=0) < 0).any():
+            if partition.ndim != 1 or (np.diff(partition, prepend=0) < 0).any():
                 raise KernelError("RaggedTensorToTensor got row ids that do not rise from 0.")
+            if partition.size and partition[-1] >= rows:
+                raise KernelError(f"RaggedTensorToTensor got the row id {partition[-1]}, expected at most {rows - 1}.")
             parents, lengths = partition, np.bincount(partition, minlength=rows)
         if len(lengths) != rows:
             raise KernelError(f"RaggedTensorToTensor got a partition into {len(lengths)} rows, expected {rows}.")

@@ -5,6 +5,7 @@ Bit for bit in integers. Attributes are named as in the operators' options; `T` 
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import FLOAT, INT16, INT32, Op, op
+from ..shared.gemmlowp import bit_length
 from ..shared.host import dimensions, require_rank, shape_of
 from .fixed_fft import is_supported, real_signal, real_spectrum
-from .integer_math import bit_length, loudest
+from .integer_math import loudest
 
 
 @op("SignalWindow", INT16, INT16)
@@ -25,8 +27,8 @@ class SignalWindow(Op):
 
     def infer(self, input: TensorSpec, weights: TensorSpec) -> TensorSpec:
         require_rank(weights, (1,), f"{self.name}: weights")
-        (size,), count = shape_of(weights), int(np.prod(shape_of(input)))
-        if input.rank == 0 or not size or count % size:
+        (size,) = shape_of(weights)
+        if input.rank == 0 or not size or prod(shape_of(input)) % size:
             raise KernelError(f"{self.name} got {input} and {weights}, expected a multiple of as many samples.")
         if not 0 <= self.shift < 32:
             raise KernelError(f"{self.name}: shift is {self.shift}, expected 0 to 31.")

@@ -11,13 +11,10 @@ import numpy as np
 
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
-from ..base import INT16, INT32, Op, StatefulOp, op
+from ..base import INT16, INT32, UINT32, UINT64, Op, StatefulOp, op
 from ..shared.host import known, require_rank, shape_of
 from ..shared.resources import Memories
 from .integer_math import natural_log, shrink, square_root, wide_dynamic
-
-UINT32 = frozenset({TensorType.UINT32})
-UINT64 = frozenset({TensorType.UINT64})
 
 GAIN_TABLE_SIZE = 125
 """What the gain of 32-bit numbers takes: one number each for 0 to 2, then four for every power of two."""
@@ -63,18 +60,19 @@ class SignalFilterBank(Op):
         self._require_inside("channel_frequency_starts", frequencies, input.size)
         self._require_inside("channel_weight_starts", places, min(weights.size, unweights.size))
         energy, places, ends = input[xp.asarray(frequencies)].astype(np.uint64), xp.asarray(places), xp.asarray(ends)
-        rising, falling = (self._sums(xp, energy * w[places].astype(np.uint64), ends) for w in (weights, unweights))
+        rising, falling = (_sums(xp, energy * w[places].astype(np.uint64), ends) for w in (weights, unweights))
         return rising[1:] + falling[:-1]
-
-    def _sums(self, xp: Any, products: Array, ends: Array) -> Array:
-        """Sums of the products between `ends`, modulo 2**64."""
-        totals = xp.concatenate([xp.zeros(1, np.uint64), xp.cumsum(products, dtype=np.uint64)])[ends]
-        return totals[1:] - totals[:-1]
 
     def _require_inside(self, table: str, places: np.ndarray, size: int) -> None:
         if places.size and not 0 <= places.min() <= places.max() < size:
             reach = f"{places.min()} to {places.max()}"
             raise KernelError(f"{self.name}: {table} and channel_widths reach {reach}, expected 0 to {size - 1}.")
+
+
+def _sums(xp: Any, products: Array, ends: Array) -> Array:
+    """Sums of the products between `ends`, modulo 2**64."""
+    totals = xp.concatenate([xp.zeros(1, np.uint64), xp.cumsum(products, dtype=np.uint64)])[ends]
+    return totals[1:] - totals[:-1]
 
 
 @op("SignalFilterBankSquareRoot", UINT64, INT32)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import codecs
 import re
+import sys
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,24 +21,17 @@ from ..shared.host import dimensions, require_rank, scalar, shape_of
 from .ragged import places_in_rows, row_lengths
 
 
-def strings(values: Sequence[bytes], shape: tuple[int, ...] = (-1,)) -> np.ndarray:
-    """An object array of these strings."""
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array.reshape(shape)
-
-
 def splits_of(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
     """Row splits of rows with these lengths."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-@cache
+@lru_cache(maxsize=16)
 def _whitespace(config: bytes) -> re.Pattern[bytes]:
     """One character of those whose code points are set in the bits of `config`."""
-    bits = np.unpackbits(np.frombuffer(config, np.uint8), bitorder="little")
-    spaces = [re.escape(chr(point).encode(errors="replace")) for point in np.flatnonzero(bits).tolist()]
-    return re.compile(b"|".join(spaces) or b"(?!)")
+    bits = np.unpackbits(np.frombuffer(config, np.uint8), bitorder="little")[: sys.maxunicode + 1]
+    spaces = [chr(point).encode(errors="ignore") for point in np.flatnonzero(bits).tolist()]  # surrogates are none
+    return re.compile(b"|".join(re.escape(space) for space in spaces if space) or b"(?!)")
 
 
 def words_between(text: bytes, space: re.Pattern[bytes]) -> list[tuple[int, int]]:
@@ -76,7 +70,7 @@ class WhitespaceTokenize(Op):
         rows = [words_between(text, space) for text in input_values]
         words = [text[begin:end] for text, row in zip(input_values, rows, strict=True) for begin, end in row]
         spans = np.array([span for row in rows for span in row], np.int32).reshape(-1, 2)
-        return strings(words), splits_of([len(row) for row in rows]), spans[:, 0], spans[:, 1]
+        return np.array(words, object), splits_of([len(row) for row in rows]), spans[:, 0], spans[:, 1]
 
 
 @op("TFText>ByteSplitWithOffsets", STRING)
@@ -120,7 +114,7 @@ class ByteSplitByOffsets(Op):
         for text, begin, end in spans:
             if not 0 <= begin <= end <= len(text):
                 raise KernelError(f"{self.name} got a part from {begin} to {end} of a string of {len(text)} bytes.")
-        return strings([text[begin:end] for text, begin, end in spans]), input_row_splits
+        return np.array([text[begin:end] for text, begin, end in spans], object), input_row_splits
 
 
 @op("TFText>NgramsStringJoin", STRING, INT64)
@@ -146,21 +140,24 @@ class NgramsStringJoin(Op):
         if not shape or (input_row_splits and len(shape) != 1):
             raise KernelError(f"{self.name} got {input_values}, expected {'[n]' if input_row_splits else '[...,n]'}.")
         if not input_row_splits:
-            return (TensorSpec(TensorType.STRING, (*shape[:-1], max(0, shape[-1] - self.width + 1))),)
+            return (TensorSpec(TensorType.STRING, self._dense_shape(shape)),)
         for splits in input_row_splits:
             require_rank(splits, (1,), f"{self.name}: input_row_splits")
         return TensorSpec(TensorType.STRING, None), *(TensorSpec(TensorType.INT64, s.shape) for s in input_row_splits)
 
     def run(self, xp: Any, input_values: Array, *input_row_splits: Array) -> tuple[Array, ...]:
         if not input_row_splits:
-            shape = (*input_values.shape[:-1], max(0, input_values.shape[-1] - self.width + 1))
             rows = input_values.reshape(-1, input_values.shape[-1]) if input_values.size else []
-            return (strings([gram for row in rows for gram in self._grams(row)], shape),)
+            grams = np.array([gram for row in rows for gram in self._grams(row)], object)
+            return (grams.reshape(self._dense_shape(input_values.shape)),)
         *outer, inner = input_row_splits
         row_lengths(inner, self.name, len(input_values))
-        grams = [self._grams(row) for row in np.split(input_values, inner[1:-1])[: len(inner) - 1]]
-        joined = strings([gram for row in grams for gram in row])
-        return joined, *outer, splits_of([len(row) for row in grams])
+        parts = [self._grams(row) for row in np.split(input_values, inner[1:-1])[: len(inner) - 1]]
+        joined = np.array([gram for row in parts for gram in row], object)
+        return joined, *outer, splits_of([len(row) for row in parts])
+
+    def _dense_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*shape[:-1], max(0, shape[-1] - self.width + 1))
 
     def _grams(self, row: Array) -> list[bytes]:
         return [self.string_separator.join(row[i : i + self.width]) for i in range(len(row) - self.width + 1)]
@@ -214,6 +211,8 @@ class _RoundRobin(Op):
             return (
                 f"operator {self.name} got {len(segments)} operands beside the length, expected values and row splits."
             )
+        if any(splits.type not in INDEX for splits in segments[len(segments) // 2 :]):
+            return f"operator {self.name} is only supported with row splits of int32 or int64."
         return None
 
     def infer(self, max_sequence_length: TensorSpec, *segments: TensorSpec) -> tuple[TensorSpec, ...]:
@@ -250,7 +249,7 @@ def shares(sizes: np.ndarray, room: int) -> np.ndarray:
     return given
 
 
-@op("TFText>RoundRobinTrim", INT32, NUMBER | BOOL | STRING | INDEX)
+@op("TFText>RoundRobinTrim", INT32, NUMBER | BOOL | STRING)
 class RoundRobinTrim(_RoundRobin):
     """Values and row splits of each segment, cut so that a row of all of them holds `max_sequence_length` at most."""
 
@@ -264,7 +263,7 @@ class RoundRobinTrim(_RoundRobin):
         return *cut, *(n[splits].astype(splits.dtype) for n, splits in zip(counts, segments[half:], strict=True))
 
 
-@op("TFText>RoundRobinGenerateMasks", INT32, NUMBER | BOOL | STRING | INDEX)
+@op("TFText>RoundRobinGenerateMasks", INT32, NUMBER | BOOL | STRING)
 class RoundRobinGenerateMasks(_RoundRobin):
     """Whether RoundRobinTrim keeps each value, for each segment."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
 from ..base import FLOAT, INT8, INT16, UINT8, Op, op
+from ..shared.affine import affine, dequantized
 from ..shared.host import host
 
 _HALF = frozenset({TensorType.FLOAT16})
@@ -37,11 +38,9 @@ class NumericVerify(Op):
         return TensorSpec(TensorType.FLOAT32, input.shape)
 
     def run(self, xp: Any, input: Array, ref: Array) -> Array:
-        quantized = self.ins[0].quantization if self.ins[0] is not None else None
         scale, real = np.float32(0), input.astype(np.float32)
-        if quantized is not None and input.dtype.kind in "iu":
-            scale = quantized.scales[0]
-            real = scale * (input.astype(np.int32) - np.int32(quantized.zero_points[0])).astype(np.float32)
+        if input.dtype.kind in "iu":
+            scale, real = affine(self.ins[0]).scale, dequantized(input, self.ins[0])
         difference = real - ref
         if self.log_if_failed and self.tolerance >= 0.1 and input.size:
             limit, worst = np.float32(self.tolerance) * scale, host(xp.abs(difference).max())

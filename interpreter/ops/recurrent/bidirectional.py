@@ -35,14 +35,14 @@ from .lstm import variables_of
 from .lstm_float import FloatCell
 from .lstm_operands import (
     Layout,
-    LstmParameters,
+    LstmOp,
     Operands,
     check_shapes,
     float_refusal,
     options_refusal,
     structure_refusal,
 )
-from .rnn import RnnCell, RnnOperands, RnnParameters
+from .rnn import RnnCell, RnnOperands
 
 Side: TypeAlias = "tuple[Cell, list[Variable]]"
 """One direction: its arithmetic and its states."""
@@ -105,19 +105,10 @@ _LSTM_AUX, _LSTM_COUNT = 39, 48
 
 
 @op("BIDIRECTIONAL_SEQUENCE_LSTM", FLOAT, FLOAT | INT8 | UINT8, quantized=(FLOAT, FLOAT | INT8 | UINT8), versions=3)
-class BidirectionalSequenceLstm(BidirectionalLayer):
+class BidirectionalSequenceLstm(BidirectionalLayer, LstmOp):
     """Two LSTMs of equal sizes, one for each direction (reference: bidirectional_sequence_lstm.cc)."""
 
-    cell_clip: float = 0.0
-    proj_clip: float = 0.0
     time_major: bool = True
-
-    @property
-    def parameters(self) -> LstmParameters:
-        """The options that the cells need."""
-        return LstmParameters(
-            self.fused_activation_function, self.cell_clip, self.proj_clip, self.asymmetric_quantize_inputs
-        )
 
     def refuses(self, *operands: Any) -> str | None:
         if len(operands) != _LSTM_COUNT:
@@ -187,11 +178,6 @@ class BidirectionalSequenceRnn(BidirectionalLayer):
     weights then go over the sequence once for each of its steps, with the states that they have got to.
     """
 
-    @property
-    def parameters(self) -> RnnParameters:
-        """The options that the cells need."""
-        return RnnParameters(self.fused_activation_function, self.asymmetric_quantize_inputs)
-
     def refuses(self, *operands: Any) -> str | None:
         if len(operands) != _RNN_COUNT:
             return f"operator {self.name} got {len(operands)} operands and takes {_RNN_COUNT}."
@@ -242,4 +228,4 @@ class BidirectionalSequenceRnn(BidirectionalLayer):
 
     def _cells(self, values: Sequence[RnnOperands]) -> list[RnnCell]:
         specs = _rnn_sides(self.ins)
-        return [RnnCell(known, given, self.parameters) for known, given in zip(specs, values, strict=True)]
+        return [RnnCell(known, given, self) for known, given in zip(specs, values, strict=True)]

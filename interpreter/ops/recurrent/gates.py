@@ -20,12 +20,17 @@ _48_17THS, _MINUS_32_17THS = 23130, -15420  # Q2: first guess of a reciprocal
 
 def sigmoid(x: Array) -> Array:
     """The logistic function of int16 numbers in Q3, in Q0 (reference: PortableApplySigmoid)."""
-    return _sigmoid_table()[x.astype(np.int32) + 2**15]
+    return looked_up(_sigmoid_table(), x)
 
 
 def tanh(x: Array, integer_bits: int) -> Array:
     """tanh of int16 numbers in Q`integer_bits`, 0 to 6, in Q0 (reference: PortableApplyTanh)."""
-    return _tanh_table(integer_bits)[x.astype(np.int32) + 2**15]
+    return looked_up(_tanh_table(integer_bits), x)
+
+
+def looked_up(table: Array, x: Array) -> Array:
+    """Entries for int16 numbers of a table of all 65,536 of them, the least one first."""
+    return table[x.astype(np.int32) + 2**15]
 
 
 @cache

@@ -96,8 +96,13 @@ def real_values(operand: Array, spec: OptionalSpec) -> Array:
 
 
 def logistic(x: Array) -> Array:
-    """1 / (1 + exp(-x)), of float32."""
+    """1 / (1 + exp(-x))."""
     return 1 / (1 + np.exp(-x))
+
+
+def clipped(x: Array, limit: float) -> Array:
+    """`x` held within `limit` on both sides; 0 stands for no limit."""
+    return np.clip(x, -limit, limit) if limit > 0 else x
 
 
 class Weights:

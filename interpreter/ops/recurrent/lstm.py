@@ -1,12 +1,9 @@
-"""Long short-term memory: LSTM and UNIDIRECTIONAL_SEQUENCE_LSTM in float32, with 8-bit weights, and in integers.
-
-States arrive as `Variable` objects in their operand's position; the results are read from and written to them.
-"""
+"""Long short-term memory: LSTM and UNIDIRECTIONAL_SEQUENCE_LSTM in float32, with 8-bit weights, and in integers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from typing import Any, ClassVar
@@ -18,14 +15,14 @@ from ..base import FLOAT, INT8, INT16, INT32, UINT8, Specs, op
 from ..shared.affine import affine
 from ..shared.resources import Variable
 from ..shared.windows import expect_rank
-from .layer import RecurrentOp, are_constant, batch_of, by_time, from_time, state_of, unroll, value_of
+from .layer import are_constant, batch_of, by_time, from_time, state_of, unroll, value_of
 from .lstm_basic import Basic, basic_refusal, basic_results, basic_step, quantized_basic_step
 from .lstm_float import FloatCell, SparseCell
 from .lstm_integer import IntegerCell, IntegerLayer, integer_refusal
 from .lstm_integer8 import COUNT, Integer8Cell, integer8_refusal
 from .lstm_operands import (
     Layout,
-    LstmParameters,
+    LstmOp,
     Operands,
     check_shapes,
     float_refusal,
@@ -34,8 +31,6 @@ from .lstm_operands import (
     sparse_refusal,
     structure_refusal,
 )
-
-_LAYOUT = Layout(first=1, states=18, norm=20)
 
 
 class LstmKernelType(IntEnum):
@@ -46,30 +41,21 @@ class LstmKernelType(IntEnum):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LstmLayer(RecurrentOp):
+class LstmLayer(LstmOp):
     """An LSTM with optional peepholes, projection, layer normalisation and coupled gates (reference: lstm_eval.cc)."""
 
+    layout: ClassVar[Layout] = Layout(first=1, states=18, norm=20)
     diagonals: ClassVar[bool] = False  # whether recurrent weights may be given by their diagonals
     eight_bit_products: ClassVar[bool] = False  # whether there is the form with 12 intermediate tensors
 
-    cell_clip: float = 0.0
-    proj_clip: float = 0.0
-
-    @property
-    def parameters(self) -> LstmParameters:
-        """The options that the cell needs."""
-        return LstmParameters(
-            self.fused_activation_function, self.cell_clip, self.proj_clip, self.asymmetric_quantize_inputs
-        )
-
     @cached_property
     def _specs(self) -> Operands:
-        return _LAYOUT.of(self.ins)
+        return self.layout.of(self.ins)
 
     def refuses(self, *operands: Any) -> str | None:
         if len(operands) not in (20, 24):
             return f"operator {self.name} is not supported with {len(operands)} operands; it takes 20 or 24."
-        layer, input = _LAYOUT.of(operands), operands[0]
+        layer, input = self.layout.of(operands), operands[0]
         unfit = structure_refusal(self.name, layer) or options_refusal(self.name, layer, self.parameters)
         if unfit:
             return unfit
@@ -87,14 +73,14 @@ class LstmLayer(RecurrentOp):
         return self.eight_bit_products and len(self.intermediates) == COUNT
 
     def infer(self, *operands: Any) -> Specs:
-        layer, input = _LAYOUT.of(operands), operands[0]
+        layer, input = self.layout.of(operands), operands[0]
         x = expect_rank(self.name, "input", input, 2 if self.time_axis is None else 3)
         diagonals = self.diagonals and input.type is TensorType.FLOAT32
         outputs = check_shapes(self.name, layer, x[-1], batch_of(x, self.time_axis), diagonals=diagonals)
         return TensorSpec(input.type, (*x[:-1], outputs))
 
     def run_with(self, state: Any, input: Array, *operands: Any) -> Any:
-        values = _LAYOUT.of((input, *operands))
+        values = self.layout.of((input, *operands))
         cell = self._constant_cell or self._cell(values)
         steps = by_time(input, self.time_axis)
         variables = variables_of(self.name, values, steps.shape[1], cell.widths)
@@ -104,7 +90,7 @@ class LstmLayer(RecurrentOp):
     def _constant_cell(self) -> FloatCell | IntegerCell | Integer8Cell | None:
         if not are_constant(self._specs.constants):
             return None
-        return self._cell(_LAYOUT.of([value_of(spec) for spec in self.ins]))
+        return self._cell(self.layout.of([value_of(spec) for spec in self.ins]))
 
     def _cell(self, values: Operands) -> FloatCell | IntegerCell | Integer8Cell:
         input = self.ins[0]
@@ -149,6 +135,7 @@ class Lstm(LstmLayer):
     """One step of an LSTM, or of the basic kind: one matrix for all gates, no options (reference: lstm.cc)."""
 
     sparse: ClassVar[frozenset[int]] = frozenset({*range(1, 9), 16})
+    layout: ClassVar[Layout] = replace(LstmLayer.layout, norms_alone=True)
     eight_bit_products: ClassVar[bool] = True
 
     kernel_type: LstmKernelType = LstmKernelType.FULL

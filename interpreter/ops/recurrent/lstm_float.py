@@ -10,7 +10,7 @@ from ...graph import Array
 from ..base import Activation
 from ..shared.fused import activate
 from ..shared.products import quantize_rows
-from .layer import States, Weights, logistic, real_values
+from .layer import States, Weights, clipped, logistic, real_values
 from .lstm_operands import LstmParameters, Operands, is_diagonal
 
 
@@ -67,12 +67,12 @@ class FloatCell:
         forget = logistic(self._gate("forget", totals, c))
         update = logistic(self._gate("input", totals, c)) if "input" in self._gates else 1 - forget
         modulation = activate(np, self._gate("cell", totals, c), parameters.activation)
-        c = _clipped(forget * c + update * modulation, parameters.cell_clip)
+        c = clipped(forget * c + update * modulation, parameters.cell_clip)
         # without an activation, the reference finds what it last wrote to the buffer for the activated cell state
         shown = modulation if parameters.activation is Activation.NONE else activate(np, c, parameters.activation)
         hidden = logistic(self._gate("output", totals, c)) * shown
         if self._project is not None:
-            hidden = _clipped(self._project(hidden) + self._projection_bias, parameters.proj_clip)
+            hidden = clipped(self._project(hidden) + self._projection_bias, parameters.proj_clip)
         return hidden, c
 
     def _totals(self, driven: Array, h: Array) -> Array:
@@ -99,11 +99,6 @@ class SparseCell(FloatCell):
         gates, scale = driven[:, :-1], driven[:, -1, :1]
         assert isinstance(self._recurrent, Weights)
         return gates + self._recurrent.with_scale(h, scale).reshape(gates.shape)
-
-
-def _clipped(x: Array, limit: float) -> Array:
-    """`x` held within `limit`, which is 0 for none."""
-    return np.clip(x, -np.float32(limit), np.float32(limit)) if limit > 0 else x
 
 
 def _normalized(x: Array) -> Array:

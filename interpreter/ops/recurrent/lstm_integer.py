@@ -18,7 +18,7 @@ from ..shared.fixedpoint import multiply_by_quantized_multiplier, quantize_multi
 from ..shared.gemmlowp import inverse_sqrt
 from ..shared.products import integer_matmul
 from .gates import sigmoid, tanh
-from .layer import States
+from .layer import States, clipped
 from .lstm_operands import GATES, Gate, LstmParameters, Operands
 
 _Q3_12 = np.float32(2.0**-12)
@@ -58,6 +58,8 @@ def integer_refusal(
 
 def types_refusal(operator: str, layer: Operands, output: TensorSpec) -> str | None:
     """Why operands of these types can't go with an int8 input."""
+    if not layer.is_normalized and any(layer.each("norm")):  # for those gates the reference sets no scale
+        return f"operator {operator} with an int8 input needs normalisation for all gates or for none."
     wanted = {
         TensorType.INT8: [layer.output_state, layer.projection, output, *layer.each("input"), *layer.each("recurrent")],
         _INT16: [layer.cell_state, *layer.each("peephole"), *layer.each("norm")],
@@ -192,15 +194,13 @@ class IntegerCell:
     def _projected(self, hidden: Array) -> Array:
         if self._project is None:
             return hidden
-        result = saturate(np, self._project(hidden) + self._output.zero_point, np.int8)
-        return np.clip(result, -self._output_clip, self._output_clip) if self._output_clip > 0 else result
+        return clipped(saturate(np, self._project(hidden) + self._output.zero_point, np.int8), self._output_clip)
 
 
 def next_cell(c: Array, forget: Array, update: Array, modulation: Array, places: int, clip: int) -> Array:
     """int16 cell state: forget * c + update * modulation / 2**places (reference: UpdateLstmCellInteger)."""
     kept = shifted_product(forget, c, 15)
-    c = saturate(np, kept + shifted_product(update, modulation, places), np.int16)
-    return np.clip(c, -clip, clip) if clip > 0 else c
+    return clipped(saturate(np, kept + shifted_product(update, modulation, places), np.int16), clip)
 
 
 def _power(specs: Operands) -> int:

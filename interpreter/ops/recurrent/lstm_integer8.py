@@ -20,9 +20,17 @@ from ..shared.fixedpoint import (
     round_half_away,
     saturate,
 )
-from .layer import States
-from .lstm_integer import IntegerLayer, IntegerProduct, next_cell, scales_refusal, shifted_product, stored_clip
-from .lstm_integer import types_refusal as operand_types_refusal
+from .gates import looked_up
+from .layer import States, clipped, logistic
+from .lstm_integer import (
+    IntegerLayer,
+    IntegerProduct,
+    next_cell,
+    scales_refusal,
+    shifted_product,
+    stored_clip,
+    types_refusal,
+)
 from .lstm_operands import Operands
 
 COUNT = 12
@@ -35,7 +43,7 @@ _Q0 = np.float32(2.0**-15)
 def integer8_refusal(operator: str, layer: IntegerLayer, output: TensorSpec) -> str | None:
     """Why this form of LSTM can't run; None if it can."""
     specs = layer.specs
-    unfit = operand_types_refusal(operator, specs, output) or scales_refusal(operator, [layer.input, output], specs)
+    unfit = types_refusal(operator, specs, output) or scales_refusal(operator, [layer.input, output], specs)
     if unfit:
         return unfit
     if any(spec.quantization is None or not len(spec.quantization.scales) for spec in layer.intermediates):
@@ -103,14 +111,13 @@ class Integer8Cell:
         forget, modulation, opened = (
             self._gate(name, driven[:, place], fed_back[:, place]) for place, name in enumerate(_GATES)
         )
-        forget, opened = (_sigmoid_table()[x.astype(np.int32) + 2**15] for x in (forget, opened))
-        modulation = _tanh_table(12)[modulation.astype(np.int32) + 2**15]
+        forget, opened = (looked_up(_sigmoid_table(), x) for x in (forget, opened))
+        modulation = looked_up(_tanh_table(12), modulation)
         c = next_cell(c, forget, 32767 - forget, modulation, 15, self._cell_clip)
-        hidden = shifted_product(opened, _tanh_table(15)[c.astype(np.int32) + 2**15], 15)
+        hidden = shifted_product(opened, looked_up(_tanh_table(15), c), 15)
         sums = (hidden.astype(np.float64) @ self._projection).astype(np.int64) + self._projection_bias
         result = multiply_wide_by_quantized_multiplier(np, sums, *self._project) + self._output.zero_point
-        result = saturate(np, result, np.int8)
-        return (np.clip(result, -self._output_clip, self._output_clip) if self._output_clip > 0 else result), c
+        return clipped(saturate(np, result, np.int8), self._output_clip), c
 
     def _gate(self, name: str, driven: Array, fed_back: Array) -> Array:
         """One gate up to its function, int16 [batch, cells]."""
@@ -145,7 +152,7 @@ def _table(function: Any, fractional_bits: int) -> Array:
 
 @cache
 def _sigmoid_table() -> Array:
-    return _table(lambda x: 1 / (1 + np.exp(-x)), 12)
+    return _table(logistic, 12)
 
 
 @cache

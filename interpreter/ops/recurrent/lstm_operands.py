@@ -10,7 +10,7 @@ from ...errors import KernelError
 from ...graph import TensorSpec, TensorType
 from ..base import Activation, OptionalSpec
 from ..shared.windows import expect_rank
-from .layer import are_constant, expect_shape, expect_size, weights_refusal
+from .layer import RecurrentOp, are_constant, expect_shape, expect_size, weights_refusal
 
 GATES = ("input", "forget", "cell", "output")
 _PEEPHOLES = {"input": 0, "forget": 1, "output": 2}
@@ -43,7 +43,7 @@ class Operands(NamedTuple):
 
     @property
     def is_normalized(self) -> bool:
-        """Whether layers are normalised before the gates' functions."""
+        """Whether the forget gate is normalised before its function: then all gates must be."""
         return self.gates["forget"].norm is not None
 
     @property
@@ -62,6 +62,7 @@ class Layout:
     states: int
     norm: int | None = None
     aux: int | None = None
+    norms_alone: bool = False  # whether other gates are normalised where the forget gate is not
 
     def of(self, operands: Sequence[Any]) -> Operands:
         """Specs or values by role, from all operands in the order of the file; missing ones at the end are absent."""
@@ -75,7 +76,8 @@ class Layout:
             weights, recurrent, bias = (self.first + offset + place for offset in (0, 4, 11))
             return Gate(*map(at, (weights, recurrent, seen, bias, norm, aux)))
 
-        norms = None if self.norm is None or at(self.norm + 1) is None else self.norm  # the forget gate's decides
+        is_ignored = self.norm is not None and not self.norms_alone and at(self.norm + 1) is None
+        norms = None if is_ignored else self.norm
         gates = {name: gate(place, name) for place, name in enumerate(GATES)}
         has_strays = gates["input"].input is None and any(part is not None for part in gates["input"])
         if gates["input"].input is None:
@@ -94,6 +96,21 @@ class LstmParameters:
     asymmetric: bool
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LstmOp(RecurrentOp):
+    """A layer, or two, of LSTM, with the options that they all have."""
+
+    cell_clip: float = 0.0
+    proj_clip: float = 0.0
+
+    @property
+    def parameters(self) -> LstmParameters:
+        """The options that the cells need."""
+        return LstmParameters(
+            self.fused_activation_function, self.cell_clip, self.proj_clip, self.asymmetric_quantize_inputs
+        )
+
+
 def structure_refusal(operator: str, layer: Operands) -> str | None:
     """Why a layer can't run with these operands present and those absent."""
     needed = [layer.output_state, layer.cell_state, *layer.each("input"), *layer.each("recurrent"), *layer.each("bias")]
@@ -104,7 +121,8 @@ def structure_refusal(operator: str, layer: Operands) -> str | None:
     if layer.projection is None and layer.projection_bias is not None:
         return f"operator {operator} is not supported with a projection bias and no projection."
     peepholes = [gate.peephole is None for name, gate in layer.gates.items() if name != "cell"]
-    for given in (peepholes, *([part is None for part in layer.each(kind)] for kind in ("norm", "aux"))):
+    norms = [part is None for part in layer.each("norm")] if layer.is_normalized else []
+    for given in (peepholes, norms, [part is None for part in layer.each("aux")]):
         if len(set(given)) > 1:
             return (
                 f"operator {operator} needs peepholes, normalisation and auxiliary weights for all gates or for none."

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
-from ..base import FLOAT, Activation, OptionalSpec, op
+from ..base import FLOAT, OptionalSpec, op
 from ..shared.fused import activate
 from ..shared.windows import expect_rank
 from .layer import (
@@ -51,25 +51,17 @@ class RnnOperands(NamedTuple):
         return units
 
 
-@dataclass(frozen=True, slots=True)
-class RnnParameters:
-    """Options of a basic layer."""
-
-    activation: Activation
-    asymmetric: bool
-
-
 class RnnCell:
     """h = activation(W x + R h + b), plus A a where there is an auxiliary input (reference: RnnBatchStep)."""
 
-    def __init__(self, specs: RnnOperands, values: RnnOperands, parameters: RnnParameters) -> None:
+    def __init__(self, specs: RnnOperands, values: RnnOperands, options: RecurrentOp) -> None:
         def product(matrix: Array, spec: OptionalSpec) -> Weights:
-            return Weights([matrix], [spec], parameters.asymmetric)
+            return Weights([matrix], [spec], options.asymmetric_quantize_inputs)
 
         self._input = product(values.weights, specs.weights)
         self._recurrent = product(values.recurrent, specs.recurrent)
         self._aux = None if values.aux is None else product(values.aux, specs.aux)
-        self._bias, self._activation = values.bias, parameters.activation
+        self._bias, self._activation = values.bias, options.fused_activation_function
         self.widths = (len(values.weights),)
 
     def drive(self, rows: Array, aux: Array | None) -> Array:
@@ -84,11 +76,6 @@ class RnnCell:
 class RnnLayer(RecurrentOp):
     """A basic layer over the rows of one step or of a sequence."""
 
-    @property
-    def parameters(self) -> RnnParameters:
-        """The options that the cell needs."""
-        return RnnParameters(self.fused_activation_function, self.asymmetric_quantize_inputs)
-
     def refuses(self, *inputs: Any) -> str | None:
         return weights_refusal(self.name, inputs[1:3])
 
@@ -102,13 +89,13 @@ class RnnLayer(RecurrentOp):
     @cached_property
     def _constant_cell(self) -> RnnCell | None:
         specs = RnnOperands(*self.ins[1:4])
-        return RnnCell(specs, RnnOperands(*map(value_of, specs)), self.parameters) if are_constant(specs) else None
+        return RnnCell(specs, RnnOperands(*map(value_of, specs)), self) if are_constant(specs) else None
 
     def run_with(
         self, state: Any, input: Array, weights: Array, recurrent_weights: Array, bias: Array, hidden_state: Any
     ) -> Array:
         values = RnnOperands(weights, recurrent_weights, bias)
-        cell = self._constant_cell or RnnCell(RnnOperands(*self.ins[1:4]), values, self.parameters)
+        cell = self._constant_cell or RnnCell(RnnOperands(*self.ins[1:4]), values, self)
         steps = by_time(input, self.time_axis)
         variable = state_of(self.name, hidden_state, steps.shape[1] * len(weights))
         return from_time(unroll(cell, [variable], steps), self.time_axis)

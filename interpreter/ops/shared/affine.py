@@ -38,6 +38,12 @@ def affine(spec: TensorSpec | None) -> Affine:
     return Affine(np.float32(spec.quantization.scales[0]), int(spec.quantization.zero_points[0]))
 
 
+def dequantized(stored: Array, spec: TensorSpec | None) -> Array:
+    """float32: what stored integers of 16 bits or fewer stand for."""
+    scale, zero_point = affine(spec)
+    return (stored.astype(np.float32) - np.float32(zero_point)) * scale
+
+
 def lacks_affine(op: Op) -> str | None:
     """Sentence that names an operand or result of integer type without one scale and zero point; None if all have."""
     for kind, specs in (("operand", op.ins), ("result", op.outs)):

@@ -21,10 +21,13 @@ def activate(xp: Any, x: Array, activation: Activation) -> Array:
 
 
 def clamp(xp: Any, x: Array, low: float | None, high: float | None) -> Array:
-    """`x` held between two bounds of which either may be None; NaN stays NaN."""
+    """`x` held between two bounds of which either may be None; NaN stays NaN.
+
+    Of unsigned numbers a bound of -1 is the greatest one, above the other bound, which then is the result everywhere.
+    """
     kind = x.dtype.type
     if low is not None and x.dtype.kind == "u":
-        low = max(low, 0.0)
+        low = low % 2 ** (8 * x.dtype.itemsize)
     if low is None:
         return x if high is None else xp.minimum(x, kind(high))
     return xp.maximum(x, kind(low)) if high is None else xp.clip(x, kind(low), kind(high))

@@ -32,7 +32,7 @@ def shift_left(xp: Any, x: Array, bits: Any) -> Array:
 
 
 def bit_length(xp: Any, x: Array) -> Array:
-    """int32: number of bits of non-negative int32 numbers; 32 less the leading zeros."""
+    """int32: number of bits that non-negative integers below 2**53 take; 0 for 0."""
     return xp.frexp(x.astype("float64"))[1].astype("int32")
 
 

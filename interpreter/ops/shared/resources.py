@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -48,17 +49,24 @@ class Variable:
     The value lives in the space that it was assigned in, and is copied to another one when it is first read there.
     """
 
-    __slots__ = ("_copies", "_lock", "name")
+    __slots__ = ("_borrowed", "_copies", "lock", "name")
 
     def __init__(self, name: str, value: np.ndarray | None = None) -> None:
         self.name = name
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()  # whoever holds it is alone with the variable
+        self._borrowed: Counter[int] = Counter()  # by identity, arrays that calls in flight still read
         self._copies = {} if value is None else {_HOST: _Copy(None, value)}
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of the value; None if there is none yet."""
+        copies = self._copies
+        return tuple(next(iter(copies.values())).array.shape) if copies else None
 
     def read(self, space: Space | None = None) -> Array:
         """The current value in `space`, by default the host's, read-only. Raises KernelError if there is none yet."""
         name = _HOST if space is None else space.name
-        with self._lock:
+        with self.lock:
             if not self._copies:
                 raise KernelError(f"variable {self.name!r} is read before it is assigned.")
             if name not in self._copies:
@@ -68,6 +76,30 @@ class Variable:
             space.follow(copy.mark)
         return copy.array
 
+    def borrow(self, space: Space) -> Array:
+        """`read` for a call that goes on reading the array until it calls `release`."""
+        with self.lock:
+            array = self.read(space)
+            self._borrowed[id(array)] += 1
+        return array
+
+    def release(self, array: Array) -> None:
+        """The call that has borrowed the array has ended."""
+        with self.lock:
+            self._borrowed[id(array)] -= 1
+            self._borrowed += Counter()  # drops what nobody borrows
+
+    def take(self, space: Space) -> Array:
+        """The value in `space`, which whoever holds the lock may overwrite; a copy where it is borrowed."""
+        with self.lock:
+            array = self.read(space)
+            return array.copy() if self._borrowed[id(array)] else array
+
+    def give(self, array: Array, space: Space) -> None:
+        """Replace the value by what `take` gave, uncopied."""
+        with self.lock:
+            self._copies = {space.name: _Copy(space, array, space.mark())}
+
     def assign(self, value: Array, space: Space | None = None) -> None:
         """Replace the value by a copy of `value`, an array in `space`."""
         if space is None or space.name == _HOST:
@@ -75,12 +107,12 @@ class Variable:
         else:
             array = value.copy()
             copies = {space.name: _Copy(space, array, space.mark())}
-        with self._lock:
+        with self.lock:
             self._copies = copies
 
     def advance(self, step: np.ndarray) -> np.ndarray:
         """Add `step` to the value, and give the value before; no other call comes in between."""
-        with self._lock:
+        with self.lock:
             value: np.ndarray = self._copies[_HOST].array
             self._copies = {_HOST: _Copy(None, _frozen(value + step))}
         return value

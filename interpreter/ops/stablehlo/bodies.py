@@ -11,7 +11,7 @@ Such a subgraph is declared on scalars. `BodyOp.link` looks at it once, when the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
@@ -20,10 +20,12 @@ import numpy as np
 
 from ...errors import GraphError, KernelError
 from ...graph import ABSENT, Array, Graph, TensorSpec
-from ..base import Activation, ControlOp, Op, Specs, Subgraphs
+from ..base import Activation, ControlOp, Op, OptionalSpec, Specs, Subgraphs
 from ..binding import bind
 from ..checks import infer_outputs, refusal
+from ..control import InferGraph
 from ..shared.lookup import Resident
+from .compare import CompareType, Direction
 
 Arrays: TypeAlias = tuple[Array, ...]
 
@@ -54,8 +56,6 @@ _BINARY = {
     "STABLEHLO_AND": "bitwise_and",
     "STABLEHLO_OR": "bitwise_or",
 }
-_GREATER, _LESS = 3, 5  # of StablehloComparisonDirection
-_TOTAL_ORDER = 2  # of StablehloComparisonType
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +137,9 @@ def _order(graph: Graph) -> tuple[int, bool] | None:
         return None
     node = graph.nodes[0]
     direction, kind = (int(node.attributes.get(name, 0)) for name in ("comparison_direction", "compare_type"))
-    less = node.name == "LESS" or (node.name == "STABLEHLO_COMPARE" and direction == _LESS)
-    greater = node.name == "GREATER" or (node.name == "STABLEHLO_COMPARE" and direction == _GREATER)
-    if kind == _TOTAL_ORDER or not (less or greater):
+    less = node.name == "LESS" or (node.name == "STABLEHLO_COMPARE" and direction == Direction.LT)
+    greater = node.name == "GREATER" or (node.name == "STABLEHLO_COMPARE" and direction == Direction.GT)
+    if kind == CompareType.FLOAT_TOTAL_ORDER or not (less or greater):
         return None
     for k in range(len(graph.inputs) // 2):
         pair = graph.inputs[2 * k : 2 * k + 2]
@@ -215,10 +215,8 @@ class ByElement(ControlOp):
         results = replace(self.inner, function=function).run(np, *call.fetch(values))
         return [call.value(array) for array in (results if isinstance(results, tuple) else (results,))]
 
-    def infer_through(
-        self, infer_graph: Callable[[int, Sequence[TensorSpec]], list[TensorSpec]], inputs: Sequence[TensorSpec]
-    ) -> list[TensorSpec]:
-        if any(spec.shape is None for spec in inputs):
+    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[OptionalSpec]) -> list[TensorSpec]:
+        if any(spec is None or spec.shape is None for spec in inputs):
             return [replace(spec, shape=None) for spec in self.outs]
         specs: Specs = self.inner.infer(*inputs)
         return list(specs if isinstance(specs, tuple) else (specs,))

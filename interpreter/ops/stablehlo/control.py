@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import KernelError
 from ...graph import TensorSpec
-from ..base import ANY, INT32, ControlOp, Subgraphs, op
+from ..base import ANY, INT32, ControlOp, OptionalSpec, Subgraphs, op
 from ..control import InferGraph, While, merged
 
 
@@ -34,7 +34,7 @@ class StablehloCase(ControlOp):
         chosen = int(number.reshape(-1)[0])
         return call.invoke(self.subgraphs[chosen if 0 <= chosen < len(self.subgraphs) else -1], arguments)
 
-    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+    def infer_through(self, infer_graph: InferGraph, inputs: Sequence[OptionalSpec]) -> list[TensorSpec]:
         branches = [infer_graph(index, inputs[1:]) for index in self.subgraphs]
         if not branches:
             raise KernelError(f"{self.name} has no branches.")

@@ -11,11 +11,9 @@ from ...graph import Array, TensorSpec
 from ..base import Op, op
 from ..conv import correlate
 from ..shared.host import shape_of
-from ..shared.windows import Axis
+from ..shared.windows import Axes, Axis
 from .dot import FACTORS, product, refuses_factors
-from .gather import check_dimensions
-from .geometry import laid_out, laid_out_shape
-from .reduce_window import windows
+from .geometry import check_dimensions, laid_out, laid_out_shape, windows
 
 
 @op("STABLEHLO_CONVOLUTION", FACTORS)
@@ -119,11 +117,10 @@ class StablehloConvolution(Op):
     def _per_axis(self, values: Sequence[int]) -> tuple[int, ...]:
         return tuple(values) or (1,) * len(self.input_spatial_dimensions)
 
-    def _axes(self, lhs: Any, rhs: Any) -> tuple[Axis, ...]:
+    def _axes(self, lhs: Any, rhs: Any) -> Axes:
         """The windows over the dilated and bordered lhs; for specs or arrays."""
         shape = [lhs.shape[axis] for axis in self.input_spatial_dimensions]
         sizes = laid_out_shape(self.name, shape, self._per_axis(self.lhs_dilation), self._borders)
         window = [rhs.shape[axis] for axis in self.kernel_spatial_dimensions]
         strides, dilations = self._per_axis(self.window_strides), self._per_axis(self.rhs_dilation)
-        found = windows(self.name, sizes, window, strides, dilations)
-        return tuple(Axis(w.size, w.window, w.stride, w.dilation, w.out, 0, 0) for w in found)
+        return windows(self.name, sizes, window, strides, dilations)

@@ -9,13 +9,13 @@ import numpy as np
 
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
-from ..base import COMPLEX, INT8, INT16, NUMBER, PACKED, UINT8, Op, op
+from ..base import COMPLEX, NUMBER, PACKED, Op, op
+from ..shared.affine import STORED
 from ..shared.host import shape_of
 from ..shared.products import integer_matmul
-from .gather import check_dimensions
+from .geometry import check_dimensions
 
 FACTORS = NUMBER | COMPLEX | PACKED
-_QUANTIZABLE = INT8 | UINT8 | INT16 | PACKED
 _BYTE_PRODUCT = 1 << 16  # more than the product of any two integers of 8 bits
 
 
@@ -29,7 +29,7 @@ def product(xp: Any, a: Array, b: Array, dtype: np.dtype[Any]) -> Array:
 
 def refuses_factors(name: str, output: TensorType, *specs: TensorSpec) -> str | None:
     """Why these can't be multiplied to `output`, as a sentence."""
-    if any(s.quantization is not None and s.type in _QUANTIZABLE for s in specs):
+    if any(s.quantization is not None and s.type in STORED for s in specs):
         return f"operator {name} is not supported with quantised operands."
     kinds = {s.dtype.kind in "iu" for s in specs} | {output.dtype.kind in "iu"}
     if len(kinds) > 1 or output not in FACTORS:

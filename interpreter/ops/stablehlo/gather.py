@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import INDEX, Op, op
 from ..shared.host import VALUES, shape_of
+from .geometry import check_dimensions
 
 
 def index_vectors(indices: Array, index_vector_dim: int) -> Array:
@@ -17,12 +17,6 @@ def index_vectors(indices: Array, index_vector_dim: int) -> Array:
         return indices[..., None]
     order = [axis for axis in range(indices.ndim) if axis != index_vector_dim]
     return indices.transpose(*order, index_vector_dim)
-
-
-def check_dimensions(name: str, what: str, dimensions: Sequence[int], rank: int) -> None:
-    """Raise KernelError unless `dimensions` are different ones out of `rank`."""
-    if len(set(dimensions)) != len(dimensions) or not set(dimensions) <= set(range(rank)):
-        raise KernelError(f"{name} got {what} {list(dimensions)}, expected different ones out of {rank}.")
 
 
 def index_shape(name: str, indices: TensorSpec, index_vector_dim: int, parts: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from ...graph import Array, Shape, TensorSpec
 from ..base import COMPLEX, NUMBER, Op, op
 from ..layout import joined
 from ..shared.host import VALUES, shape_of
+from .geometry import check_dimensions
 
 
 def declared_shape(bound: Op) -> Shape:
@@ -56,7 +57,7 @@ class StablehloConcatenate(Op):
     dimension: int = 0
 
     def infer(self, first: TensorSpec, *others: TensorSpec) -> TensorSpec:
-        _require_dimensions((self.dimension,), first.rank, "STABLEHLO_CONCATENATE: dimension")
+        check_dimensions(self.name, "dimension", (self.dimension,), first.rank)
         return joined(self.name, self.dimension, first, *others)
 
     def run(self, xp: Any, first: Array, *others: Array) -> Array:
@@ -74,8 +75,8 @@ class StablehloBroadcastInDim(Op):
 
     def infer(self, operand: TensorSpec) -> TensorSpec:
         shape, targets = declared_shape(self), self.broadcast_dimensions
-        _require_dimensions(targets, len(shape), "STABLEHLO_BROADCAST_IN_DIM: broadcast dimension")
-        fits = len(set(targets)) == len(targets) == operand.rank
+        check_dimensions(self.name, "broadcast_dimensions", targets, len(shape))
+        fits = len(targets) == operand.rank
         if not fits or any(n not in (1, shape[i]) for n, i in zip(shape_of(operand), targets, strict=True)):
             raise KernelError(f"STABLEHLO_BROADCAST_IN_DIM of {operand} to {list(shape)} along {list(targets)}.")
         return TensorSpec(operand.type, shape)
@@ -96,7 +97,7 @@ class StablehloIota(Op):
 
     def infer(self) -> TensorSpec:
         shape = declared_shape(self)
-        _require_dimensions((self.iota_dimension,), len(shape), "STABLEHLO_IOTA: iota_dimension")
+        check_dimensions(self.name, "iota_dimension", (self.iota_dimension,), len(shape))
         return TensorSpec(self.outs[0].type, shape)
 
     def refuses(self) -> str | None:
@@ -107,9 +108,3 @@ class StablehloIota(Op):
         shape, axis = declared_shape(self), self.iota_dimension
         steps = xp.arange(shape[axis]).astype(self.outs[0].dtype)
         return xp.broadcast_to(steps.reshape((-1,) + (1,) * (len(shape) - axis - 1)), shape)
-
-
-def _require_dimensions(dimensions: Shape, rank: int, what: str) -> None:
-    for dimension in dimensions:
-        if not 0 <= dimension < rank:
-            raise KernelError(f"{what} {dimension} is out of range for rank {rank}.")

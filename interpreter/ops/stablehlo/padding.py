@@ -7,8 +7,9 @@ from typing import Any
 from ...errors import KernelError
 from ...graph import Array, Shape, TensorSpec
 from ..base import Op, op
-from ..padding import padded, spread, spread_shape
+from ..padding import spread_shape
 from ..shared.host import FIXED_WIDTH, dimensions, shape_of
+from .geometry import laid_out
 
 
 @op("STABLEHLO_PAD", FIXED_WIDTH)
@@ -33,13 +34,10 @@ class StablehloPad(Op):
         return TensorSpec(operand.type, self._shape(shape_of(operand)))
 
     def run(self, xp: Any, operand: Array, padding_value: Array) -> Array:
-        value, (low, high, steps) = padding_value.reshape(()), self._amounts(operand.ndim)
         if 0 in self._shape(operand.shape):
             return xp.empty(self._shape(operand.shape), operand.dtype)
-        borders = tuple((max(before, 0), max(after, 0)) for before, after in zip(low, high, strict=True))
-        result = padded(xp, spread(xp, operand, steps, value), borders, value)
-        ends = (n + min(after, 0) for n, after in zip(result.shape, high, strict=True))
-        return result[tuple(slice(max(-before, 0), end) for before, end in zip(low, ends, strict=True))]
+        low, high, steps = self._amounts(operand.ndim)
+        return laid_out(xp, operand, steps, tuple(zip(low, high, strict=True)), padding_value.reshape(()))
 
     def _shape(self, shape: Shape) -> Shape:
         low, high, steps = self._amounts(len(shape))

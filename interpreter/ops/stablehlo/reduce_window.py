@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -11,40 +9,16 @@ from ...errors import KernelError
 from ...graph import Array, TensorSpec
 from ..base import BOOL, DOUBLE, FLOAT, INDEX, INT8, INT16, INT64, UINT8, Op, op
 from ..shared.host import integers, known, shape_of
+from ..shared.windows import Axes, Axis
 from .bodies import Arrays, Binary, Function
-from .geometry import laid_out, laid_out_shape
-from .reduction import VALUES, ReductionOp, halves
+from .elementwise import VALUE
+from .geometry import laid_out, laid_out_shape, windows
+from .reduction import ReductionOp, arrays_of
 
 MAX_RANK = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One dimension of the windows over an array of `size` elements."""
-
-    size: int
-    window: int
-    stride: int
-    dilation: int
-
-    @property
-    def out(self) -> int:
-        """Number of windows."""
-        span = (self.window - 1) * self.dilation + 1
-        return 0 if self.size < span else (self.size - span) // self.stride + 1
-
-
-def windows(
-    name: str, shape: Sequence[int], window: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
-) -> tuple[Window, ...]:
-    """One `Window` for each dimension. Raises KernelError unless there are as many of each, all above 0."""
-    for what, values in (("window", window), ("strides", strides), ("dilations", dilations)):
-        if len(values) != len(shape) or min(values, default=1) < 1:
-            raise KernelError(f"{name} got {what} {list(values)}, expected {len(shape)} numbers above 0.")
-    return tuple(Window(*axis) for axis in zip(shape, window, strides, dilations, strict=True))
-
-
-def reduced(xp: Any, function: Function, arrays: Arrays, starts: Arrays, axes: Sequence[Window]) -> Arrays:
+def reduced(xp: Any, function: Function, arrays: Arrays, starts: Arrays, axes: Axes) -> Arrays:
     """Each window combined with the start values; one dimension after the other."""
     if not all(axis.out for axis in axes):
         return tuple(xp.zeros([axis.out for axis in axes], a.dtype) for a in arrays)
@@ -53,7 +27,7 @@ def reduced(xp: Any, function: Function, arrays: Arrays, starts: Arrays, axes: S
     return function(xp, *starts, *arrays)
 
 
-def _slide(xp: Any, function: Function, arrays: Arrays, dimension: int, axis: Window) -> Arrays:
+def _slide(xp: Any, function: Function, arrays: Arrays, dimension: int, axis: Axis) -> Arrays:
     """Windows along one dimension: those of 1, 2, 4, ... elements, joined as the window's binary digits say."""
 
     def cut(start: int, stop: int | None, step: int = 1) -> Arrays:
@@ -76,7 +50,7 @@ def _slide(xp: Any, function: Function, arrays: Arrays, dimension: int, axis: Wi
     return result
 
 
-@op("STABLEHLO_REDUCE_WINDOW", VALUES)
+@op("STABLEHLO_REDUCE_WINDOW", VALUE)
 class StablehloReduceWindow(ReductionOp):
     """Windows of arrays of one shape, combined by a function of two elements of each, from a start value each.
 
@@ -91,7 +65,7 @@ class StablehloReduceWindow(ReductionOp):
     padding: tuple[int, ...] = ()
 
     def infer(self, *inputs: TensorSpec) -> tuple[TensorSpec, ...]:
-        operands, _ = halves(self.name, inputs)
+        operands = arrays_of(self.name, inputs)
         shape = tuple(axis.out for axis in self._windows(shape_of(operands[0])))
         return tuple(TensorSpec(s.type, shape) for s in operands)
 
@@ -114,7 +88,7 @@ class StablehloReduceWindow(ReductionOp):
         name = names.get(self.applied.operator or "")
         return self.applied if name is None else Logical(name)
 
-    def _windows(self, shape: tuple[int, ...]) -> tuple[Window, ...]:
+    def _windows(self, shape: tuple[int, ...]) -> Axes:
         rank = len(shape)
         if len(self.base_dilations) != rank or len(self.padding) != 2 * rank or min(self.base_dilations, default=1) < 1:
             raise KernelError(f"{self.name} got base_dilations {list(self.base_dilations)} and padding "
@@ -172,7 +146,7 @@ class ReduceWindow(Op):
 
     def infer(self, input: TensorSpec, init_value: TensorSpec, window_shape: TensorSpec, window_strides: TensorSpec,
               window_dilations: TensorSpec) -> TensorSpec:  # fmt: skip
-        halves(self.name, (input, init_value))
+        arrays_of(self.name, (input, init_value))
         if not 1 <= input.rank <= MAX_RANK:
             raise KernelError(f"REDUCE_WINDOW got {input}, expected 1 to {MAX_RANK} dimensions.")
         axes = self._windows(shape_of(input), *(s.value for s in (window_shape, window_strides, window_dilations)))
@@ -184,5 +158,5 @@ class ReduceWindow(Op):
         axes = self._windows(input.shape, *(known(spec, array) for spec, array in operands))
         return reduced(xp, _FUNCTIONS[self.reduce_function], (input,), (init_value.reshape(()),), axes)[0]
 
-    def _windows(self, shape: tuple[int, ...], *window: Any) -> tuple[Window, ...]:
+    def _windows(self, shape: tuple[int, ...], *window: Any) -> Axes:
         return windows(self.name, shape, *map(integers, window))

@@ -12,11 +12,11 @@ import numpy as np
 
 from ...errors import KernelError
 from ...graph import Array, TensorSpec
-from ..base import BOOL, COMPLEX, NUMBER, op
+from ..base import op
 from ..shared.host import shape_of
 from .bodies import Arrays, BodyOp, Function
-
-VALUES = NUMBER | BOOL | COMPLEX
+from .elementwise import VALUE
+from .geometry import check_dimensions
 
 _WHOLE = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}
 _WHOLE_BOOLEAN = {"bitwise_and": "all", "bitwise_or": "any", "maximum": "any", "minimum": "all"}
@@ -46,8 +46,8 @@ def whole_reduction(xp: Any, function: Function, dtype: np.dtype[Any]) -> Callab
     return partial(found, dtype=dtype) if name in ("sum", "prod") else found
 
 
-def halves(name: str, specs: tuple[TensorSpec, ...]) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """The operands, of one shape, and the start value of each. Raises KernelError where they don't fit."""
+def arrays_of(name: str, specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """The arrays among the operands, before the start value of each. Raises KernelError where they don't fit."""
     count = len(specs) // 2
     operands, starts = specs[:count], specs[count:]
     if len(specs) % 2 or not operands:
@@ -56,7 +56,7 @@ def halves(name: str, specs: tuple[TensorSpec, ...]) -> tuple[tuple[TensorSpec, 
         if operand.shape != operands[0].shape or start.size != 1 or start.type != operand.type:
             raise KernelError(f"{name} got {operand} with the start value {start}, expected one of the same type, "
                               f"and arrays of shape {list(shape_of(operands[0]))}.")  # fmt: skip
-    return operands, starts
+    return operands
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,14 +74,14 @@ class ReductionOp(BodyOp):
         return len(self.ins)
 
 
-@op("STABLEHLO_REDUCE", VALUES)
+@op("STABLEHLO_REDUCE", VALUE)
 class StablehloReduce(ReductionOp):
     """Arrays of one shape combined over `dimensions` by a function of two elements of each, from a start value each."""
 
     dimensions: tuple[int, ...] = ()
 
     def infer(self, *inputs: TensorSpec) -> tuple[TensorSpec, ...]:
-        operands, _ = halves(self.name, inputs)
+        operands = arrays_of(self.name, inputs)
         kept = self._kept(operands[0].rank)
         return tuple(TensorSpec(s.type, tuple(shape_of(s)[axis] for axis in kept)) for s in operands)
 
@@ -105,6 +105,5 @@ class StablehloReduce(ReductionOp):
 
     def _kept(self, rank: int) -> tuple[int, ...]:
         """The dimensions that stay. Raises KernelError for some to reduce that are not there or not different."""
-        if len(set(self.dimensions)) != len(self.dimensions) or not set(self.dimensions) <= set(range(rank)):
-            raise KernelError(f"{self.name} got dimensions {list(self.dimensions)} of {rank}.")
+        check_dimensions(self.name, "dimensions", self.dimensions, rank)
         return tuple(axis for axis in range(rank) if axis not in self.dimensions)

@@ -10,11 +10,10 @@ import numpy as np
 
 from ...errors import KernelError
 from ...graph import Array, TensorSpec, TensorType
-from ..base import INDEX, Op, op
+from ..base import INDEX, UINT32, UINT64, Op, op
 from ..shared.counters import interleaved, philox, threefry, words
 
-_UINT64 = frozenset({TensorType.UINT64})
-_BITS = INDEX | _UINT64 | frozenset({TensorType.UINT32})
+_BITS = INDEX | UINT32 | UINT64
 
 
 class RngAlgorithm(IntEnum):
@@ -25,7 +24,7 @@ class RngAlgorithm(IntEnum):
     THREEFRY = 2
 
 
-@op("STABLEHLO_RNG_BIT_GENERATOR", _UINT64)
+@op("STABLEHLO_RNG_BIT_GENERATOR", UINT64)
 class StablehloRngBitGenerator(Op):
     """The next state and random bits from `initial_state` (reference: rng_bit_generator.cc).
 

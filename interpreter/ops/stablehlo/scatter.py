@@ -12,14 +12,15 @@ from ...graph import Array, TensorSpec
 from ..base import INDEX, op
 from ..shared.host import host, shape_of
 from .bodies import Arrays, BodyOp, Function
-from .gather import check_dimensions, index_shape, index_vectors
-from .reduction import VALUES
+from .elementwise import VALUE
+from .gather import index_shape, index_vectors
+from .geometry import check_dimensions
 
 _ATOMIC = frozenset(np.dtype(t) for t in (np.int32, np.uint32, np.uint64, np.float32, np.float64))
 """dtypes that GPUs add to and compare with what is in memory in one step."""
 
 
-@op("STABLEHLO_SCATTER", VALUES)
+@op("STABLEHLO_SCATTER", VALUE)
 class StablehloScatter(BodyOp):
     """`inputs` with slices of `updates` combined into them at indices; operands are (inputs, indices, updates).
 

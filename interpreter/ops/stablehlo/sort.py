@@ -11,10 +11,10 @@ from ...graph import Array, TensorSpec
 from ..base import op
 from ..shared.host import normalize_axis, shape_of
 from .bodies import Arrays, BodyOp, Function
-from .reduction import VALUES
+from .elementwise import VALUE
 
 
-@op("STABLEHLO_SORT", VALUES)
+@op("STABLEHLO_SORT", VALUE)
 class StablehloSort(BodyOp):
     """Arrays of one shape, sorted together along `dimension`.
 

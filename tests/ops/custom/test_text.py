@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,13 @@ SPACES = (9, 10, 11, 12, 13, 32, 0x85, 0xA0, 0x2009, 0x3000)
 
 
 def texts(*values: bytes) -> np.ndarray:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
+    return np.array(values, object)
 
 
-def config() -> np.ndarray:
+def config(spaces: Sequence[int] = SPACES) -> np.ndarray:
     """White space as bits by code point."""
-    bits = np.zeros(0x3008, np.uint8)
-    bits[list(SPACES)] = 1
+    bits = np.zeros(max(spaces) + 1, np.uint8)
+    bits[list(spaces)] = 1
     return np.array(np.packbits(bits, bitorder="little").tobytes(), object)
 
 
@@ -48,6 +47,10 @@ CASES = [
     text("WhitespaceTokenizeWithOffsetsV2", [LINES, config()], [STRING, I64, I32, I32], "lines", [
         WORDS, np.int64([0, 3, 3, 3, 7, 8]), np.int32([0, 6, 11, 0, 4, 6, 9, 0]), np.int32([5, 9, 16, 3, 5, 8, 10, 1]),
     ]),
+    text("WhitespaceTokenizeWithOffsetsV2", [texts(b"a?b c"), config((32, 0xD800, 0x110000))],
+         [STRING, I64, I32, I32], "bits of no characters", [
+        texts(b"a?b", b"c"), np.int64([0, 2]), np.int32([0, 4]), np.int32([3, 5]),
+    ]),
     text("WhitespaceTokenizeWithOffsetsV2", [texts(), config()], [STRING, I64, I32, I32], "nothing", [
         texts(), np.int64([0]), np.int32([]), np.int32([]),
     ]),
@@ -62,6 +65,8 @@ CASES = [
          [STRING, I64], "past the end", raises="from 2 to 7 of a string of 5"),
     text("ByteSplitByOffsets", [texts(b"hello"), np.int32([2]), np.int32([3]), np.int64([0, 2])],
          [STRING, I64], "rows", raises="rise from 0 to 1"),
+    text("ByteSplitByOffsets", [texts(b"hello"), np.int32([]), np.int32([]), np.int64([0, 2])],
+         [STRING, I64], "rows of nothing", raises="rise from 0 to 0"),
     text("NgramsStringJoin", [TOKENS], [STRING], "row", [texts(b"a|b", b"b|c", b"c|d", b"d|e")], options=GRAMS),
     text("NgramsStringJoin", [TABLE], [STRING], "table",
          [np.array([[b"a b c", b"b c d"], [b"e f ", b"f  h"]], object)],
@@ -80,6 +85,9 @@ CASES = [
          [A[:8], B[:6], np.int64([0, 2, 5, 8]), np.int64([0, 3, 4, 6])]),
     text("RoundRobinTrim", [np.int32(5), A, B, ROWS_A, ROWS_B[:3]], [I32, I32, I64, I64], "rows", raises="row splits"),
     text("RoundRobinTrim", [np.int32(5), A], [I32], "no rows", refused="1 operands beside the length"),
+    text("RoundRobinTrim", [np.int32(5), A, ROWS_A.astype(np.float32)], [I32, F32], "real rows",
+         refused="row splits of int32 or int64"),
+    text("RoundRobinGenerateMasks", [np.int32(5), A[:0], ROWS_A], [BOOL], "rows of nothing", raises="rise from 0 to 0"),
     text("RoundRobinGenerateMasks", [np.int32(5), A, B, ROWS_A, ROWS_B], [BOOL, BOOL], "two segments",
          [A < 8, B < 106]),
     text("RoundRobinGenerateMasks", [np.int32(-1), A, ROWS_A], [BOOL], "no room", [A < 0]),

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tests.engines import call, engine_of
-from tests.ops.harness import Case, Operand, compare, const, one_op_model, q, variable
+from tests.litert import OPTIMIZED, PLAIN, call_reference, reference_interpreter
+from tests.ops.harness import Case, Operand, check, compare, const, one_op_model, q, variable
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.writer import write_model
 from tflite_cupy.interpreter.graph import Model, TensorType
@@ -139,6 +140,25 @@ def feeds(case: Case) -> list[list[np.ndarray]]:
     return [[np.roll(x, n, axis=-1) for x in arrays] for n in range(CALLS)]
 
 
+def runs_and_failures(cases: Sequence[Case]) -> list[Any]:
+    """pytest parameters: the cases, of which those that run are compared with the reference."""
+    return [_parameter(case, case.refused or case.raises) for case in cases]
+
+
+def _parameter(case: Case, failure: str | None) -> Any:
+    if failure:
+        return pytest.param(case, id=f"{case}-{failure}")
+    return pytest.param(case, id=str(case), marks=pytest.mark.reference)
+
+
+def check_calls(case: Case) -> None:
+    """Assert that a case follows the reference over several calls, or fails as it says."""
+    if case.refused or case.raises:
+        check(case)
+    else:
+        follow_reference(case)
+
+
 def results(case: Case, model: Model | None = None) -> list[list[np.ndarray]]:
     """Ours for each call of one engine; `model` stands for the case's own."""
     engine = engine_of(load_model(write_model(model or one_op_model(case))))
@@ -147,15 +167,8 @@ def results(case: Case, model: Model | None = None) -> list[list[np.ndarray]]:
 
 def follow_reference(case: Case, model: Model | None = None) -> None:
     """Assert that our results agree with the reference's in each of several calls; `model` as in `results`."""
-    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai_edge_litert is not installed")
-    kinds = litert.OpResolverType
-    kind = kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES if case.optimized else kinds.BUILTIN_REF
     content = write_model(model or one_op_model(case))
-    reference = litert.Interpreter(model_content=content, experimental_op_resolver_type=kind)
-    reference.allocate_tensors()
+    reference = reference_interpreter(content, OPTIMIZED if case.optimized else PLAIN)
     for inputs, ours in zip(feeds(case), results(case, model), strict=True):
-        for x, detail in zip(inputs, reference.get_input_details(), strict=True):
-            reference.set_tensor(detail["index"], x)
-        reference.invoke()
-        for got, detail in zip(ours, reference.get_output_details(), strict=True):
-            compare(case, got, reference.get_tensor(detail["index"]))
+        for got, want in zip(ours, call_reference(reference, *inputs), strict=True):
+            compare(case, got, want)

@@ -8,17 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.ops.harness import Case, Operand, check, const, q
+from tests.ops.harness import Case, Operand, const, q
 from tests.ops.recurrent.layers import (
     TANH,
     changed,
-    follow_reference,
+    check_calls,
     labelled,
     lstm_operands,
     quantized_state,
     real,
     reseed,
     results,
+    runs_and_failures,
     stored,
 )
 from tflite_cupy.interpreter.graph import TensorType
@@ -120,18 +121,12 @@ REFUSED = [
 CASES = RUNS + REFUSED
 
 
-@pytest.mark.reference
-@pytest.mark.parametrize("case", RUNS, ids=str)
-def test_calls_follow_the_reference(case: Case) -> None:
-    follow_reference(case)
+@pytest.mark.parametrize("case", runs_and_failures(CASES))
+def test_operator(case: Case) -> None:
+    check_calls(case)
 
 
 @pytest.mark.parametrize("case", RUNS, ids=str)
 def test_results_vary(case: Case) -> None:
     given = np.concatenate([result.ravel() for (result,) in results(case)])
     assert len(set(given.tolist())) > 8
-
-
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case.operator}-{case.refused}")
-def test_refusals(case: Case) -> None:
-    check(case)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.engines import call, engine_of
-from tests.ops.harness import Case, check, one_op, one_op_model, q
+from tests.ops.harness import Case, one_op_model, q
 from tests.ops.recurrent.layers import (
     ASYMMETRIC,
     CLOSE,
@@ -14,18 +14,18 @@ from tests.ops.recurrent.layers import (
     TANH,
     RealParts,
     changed,
-    follow_reference,
+    check_calls,
     hybrid_of,
     labelled,
     real,
     reseed,
     results,
+    runs_and_failures,
     state,
     stored,
 )
 from tflite_cupy.interpreter.errors import KernelError
 from tflite_cupy.interpreter.ops.base import Activation
-from tflite_cupy.interpreter.ops.checks import infer_outputs
 
 SEQUENCE = "UNIDIRECTIONAL_SEQUENCE_RNN"
 
@@ -59,24 +59,12 @@ REFUSED = [
     changed(rnn(), 2, q(stored(np.int8, 4, 4), 0.1, constant=True), refused="different types"),
     changed(rnn("int8"), 2, q(stored(np.int8, 4, 4), [0.1] * 4, constant=True), refused="one scale"),
 ]
-CASES = RUNS + REFUSED
+CASES = [*RUNS, *REFUSED, changed(rnn(), 0, real(2, 3, 4), raises="rows of 5")]
 
 
-@pytest.mark.reference
-@pytest.mark.parametrize("case", RUNS, ids=str)
-def test_calls_follow_the_reference(case: Case) -> None:
-    follow_reference(case)
-
-
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: str(case.refused))
-def test_refusals(case: Case) -> None:
-    check(case)
-
-
-def test_shapes_that_do_not_fit() -> None:
-    op = one_op(changed(rnn(), 0, real(2, 3, 4)))
-    with pytest.raises(KernelError, match="rows of 5"):
-        infer_outputs(op, op.ins)
+@pytest.mark.parametrize("case", runs_and_failures(CASES))
+def test_operator(case: Case) -> None:
+    check_calls(case)
 
 
 def test_a_sequence_is_its_steps() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.ops.harness import Case, check, const, one_op, q
+from tests.ops.harness import Case, const, q
 from tests.ops.recurrent.layers import (
     ASYMMETRIC,
     CALLS,
@@ -16,16 +16,15 @@ from tests.ops.recurrent.layers import (
     FLOAT32,
     RealParts,
     changed,
-    follow_reference,
+    check_calls,
     quantized_state,
     real,
     reseed,
     results,
+    runs_and_failures,
     state,
 )
-from tflite_cupy.interpreter.errors import KernelError
 from tflite_cupy.interpreter.ops.base import Activation
-from tflite_cupy.interpreter.ops.checks import infer_outputs
 
 RELU = {"fused_activation_function": Activation.RELU}
 
@@ -69,29 +68,16 @@ REFUSED = [
     changed(integer_svdf(np.int16), 4, quantized_state(np.int8, (2, 18), 0.05), refused="equal integer types"),
     changed(integer_svdf(np.int16), 3, const(real(3)), refused="int32 bias"),
 ]
-SHAPES = [
-    (changed(svdf(2), 3, const(real(4))), "expected 3 elements"),
-    (replace(svdf(1), attributes={"rank": 4}), "6 filters of rank 4"),
+MISFITS = [
+    changed(svdf(2), 3, const(real(4)), raises="expected 3 elements"),
+    replace(svdf(1), attributes={"rank": 4}, raises="6 filters of rank 4"),
 ]
-CASES = RUNS + REFUSED
+CASES = RUNS + REFUSED + MISFITS
 
 
-@pytest.mark.reference
-@pytest.mark.parametrize("case", RUNS, ids=str)
-def test_calls_follow_the_reference(case: Case) -> None:
-    follow_reference(case)
-
-
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: str(case.refused))
-def test_refusals(case: Case) -> None:
-    check(case)
-
-
-@pytest.mark.parametrize(("case", "words"), SHAPES, ids=[words for _, words in SHAPES])
-def test_shapes_that_do_not_fit(case: Case, words: str) -> None:
-    op = one_op(case)
-    with pytest.raises(KernelError, match=words):
-        infer_outputs(op, op.ins)
+@pytest.mark.parametrize("case", runs_and_failures(CASES))
+def test_operator(case: Case) -> None:
+    check_calls(case)
 
 
 def test_an_8_bit_state_is_like_one_of_16_bits() -> None:

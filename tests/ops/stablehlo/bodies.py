@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from tests.build import GraphBuilder, model
 from tests.engines import call, engine_of
 from tests.fakes import DEVICE
+from tests.litert import OPTIMIZED, call_reference, reference_interpreter
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.writer import write_model
 from tflite_cupy.interpreter.graph import Graph, Model, TensorType
@@ -85,18 +84,4 @@ def run(source: Model, operands: Sequence[Any]) -> list[np.ndarray]:
 
 def reference(source: Model, operands: Sequence[Any]) -> list[np.ndarray]:
     """Results of the reference runtime."""
-    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai_edge_litert is not installed")
-    kinds = litert.OpResolverType
-    interpreter = litert.Interpreter(
-        model_content=write_model(source), experimental_op_resolver_type=kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    )
-    interpreter.allocate_tensors()
-    for detail, data in zip(interpreter.get_input_details(), operands, strict=True):
-        interpreter.set_tensor(detail["index"], np.asarray(data))
-    interpreter.invoke()
-    return [np.asarray(interpreter.get_tensor(detail["index"])) for detail in interpreter.get_output_details()]
-
-
-def with_body(source: Model, body: Graph) -> Model:
-    """The model with another body."""
-    return replace(source, graphs=(source.graphs[0], replace(body, index=1)))
+    return call_reference(reference_interpreter(write_model(source), OPTIMIZED), *operands)

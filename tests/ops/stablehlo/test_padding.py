@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
 
 from tests.ops.harness import Case, check, const, matrix, q
+from tests.ops.test_padding import FIXED_WIDTH
 from tflite_cupy.interpreter.graph import TensorType
 
 X = np.arange(1, 7, dtype=np.float32).reshape(2, 3)
@@ -50,10 +50,7 @@ CASES = [
     pad(X, [1, 0], [0, 0], [0, 1], const(NINE), label="constant value"),
     *(
         pad(X.astype(dtype), [1, 0], [-1, 1], [1, 0], np.array(1).astype(dtype), label=np.dtype(dtype).name)
-        for dtype in (
-            *(np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64, np.bool_),
-            *(np.float16, np.float64, ml_dtypes.bfloat16, np.complex64, np.complex128),
-        )
+        for dtype in FIXED_WIDTH
     ),
     pad(q(np.int8([1, 2]), 0.5, 3), [1], [0], [1], q(np.int8(0), 0.5, 3), label="quantised"),
     pad(X, [0, 0], [0, 0], [0], raises="one length", label="of several lengths"),

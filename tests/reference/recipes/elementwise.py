@@ -117,8 +117,9 @@ def power(c: Chooser, operator: str) -> Draft:
 @recipe("BITWISE_XOR", "RIGHT_SHIFT", "STABLEHLO_SHIFT_LEFT", "STABLEHLO_AND")
 def bits(c: Chooser, operator: str) -> Draft:
     a, b = broadcast_pair(c) if not operator.startswith("STABLEHLO") else (shape(c),) * 2
-    second = Range(0, 2) if "SHIFT" in operator else SPAN
-    return Draft([Slot("a", a), Slot("a", b, reach=second)], [Out("a")])
+    # shifts by more than the bits that there are have no meaning in C++
+    second = Slot("a", b, data=c.rng.integers(0, 4, b)) if "SHIFT" in operator else Slot("a", b)
+    return Draft([Slot("a", a), second], [Out("a")])
 
 
 @recipe("LOGICAL_AND", "LOGICAL_OR")

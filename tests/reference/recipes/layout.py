@@ -80,7 +80,7 @@ def split_v(c: Chooser, operator: str) -> Draft:
 def slice_(c: Chooser, operator: str) -> Draft:
     dims = shape(c, 1, 5)
     begin = [c.integer(0, n - 1) for n in dims]
-    size = [c.pick((-1, n - b)) for n, b in zip(dims, begin, strict=True)]
+    size = [c.pick((n - b, -1)) for n, b in zip(dims, begin, strict=True)]
     return Draft([Slot("x", dims), index("begin", begin), index("size", size)], [Out("x")])
 
 
@@ -91,7 +91,9 @@ def strided_slice(c: Chooser, operator: str) -> Draft:
     backwards = c.pick((False, True))
     begin, end = ([-1] * rank, [-n - 1 for n in dims]) if backwards else ([0] * rank, list(dims))
     inputs = [Slot("x", dims), index("i", begin), index("i", end), index("i", [-2 if backwards else 1] * rank)]
-    masks = {"begin_mask": c.pick((0, 1)), "end_mask": c.pick((0, 1)), "shrink_axis_mask": c.pick((0, 1))}
+    # backwards, the reference leaves the memory of the one position that is asked for unset
+    shrink = 0 if backwards else c.pick((0, 1))
+    masks = {"begin_mask": c.pick((0, 1)), "end_mask": c.pick((0, 1)), "shrink_axis_mask": shrink}
     return Draft(inputs, [Out("x")], masks)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tflite_cupy.interpreter.ops.base import Padding
 
-from ..drafts import Chooser, Draft, Out, Slot, recipe
+from ..drafts import Chooser, Draft, Out, Slot, TypeOf, recipe
 from ..kinds import Range
 from .common import BIAS, CLIPS, INTEGERS, WEIGHTS, index, moved, shape
 
@@ -43,7 +43,8 @@ def conv_2d(c: Chooser, operator: str) -> Draft:
         ),
         Slot("bias", (units,), kinds=BIAS, product_of=("x", "weights"), constant=True),
     ]
-    return Draft(inputs, [Out("y", reach=Range(-9, 9))], _window(c) | _dilation(c), steps=1)
+    attributes = _window(c) | _dilation(c) | {"quantized_bias_type": TypeOf("bias")}
+    return Draft(inputs, [Out("y", reach=Range(-9, 9))], attributes, steps=1)
 
 
 @recipe("DEPTHWISE_CONV_2D")
@@ -90,6 +91,7 @@ def transpose_conv(c: Chooser, operator: str) -> Draft:
         "stride_h": stride,
         "stride_w": stride,
         "fused_activation_function": c.pick(CLIPS),
+        "quantized_bias_type": TypeOf("bias"),
     }
     return Draft(inputs, [Out("y", reach=Range(-6, 6))], attributes, steps=0)
 
@@ -130,13 +132,17 @@ def batch_matmul(c: Chooser, operator: str) -> Draft:
     y = (*batch, columns, depth) if adj_y else (*batch, depth, columns)
     inputs = [Slot("x", x), Slot("y", y, constant=c.pick((False, True)))]
     attributes = {"adj_x": adj_x, "adj_y": adj_y, "asymmetric_quantize_inputs": c.pick((False, True))}
-    return Draft(inputs, [Out("z", reach=Range(-20, 20))], attributes)
+    # beyond one dimension of batches the reference takes the scale of another row
+    unsound = ("f32,i8q->f32",) if len(batch) > 1 else ()
+    return Draft(inputs, [Out("z", reach=Range(-20, 20))], attributes, unsound=unsound)
 
 
 @recipe("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D")
 def pool(c: Chooser, operator: str) -> Draft:
-    attributes = {"filter_height": c.integer(1, 3), "filter_width": c.integer(1, 3)}
-    return Draft(*moved((1, 6, 5, c.integer(1, 3))), attributes | _window(c))
+    attributes = {"filter_height": c.integer(1, 3), "filter_width": c.integer(1, 3)} | _window(c)
+    # the limits of an activation on integers without a scale are memory that the reference never sets
+    unsound = ("i8->i8", "u8->u8", "i16->i16") if attributes["fused_activation_function"] else ()
+    return Draft(*moved((1, 6, 5, c.integer(1, 3))), attributes, unsound=unsound)
 
 
 @recipe("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")

@@ -145,5 +145,6 @@ def multinomial(c: Chooser, operator: str) -> Draft:
 
 @recipe("STABLEHLO_RNG_BIT_GENERATOR")
 def rng_bit_generator(c: Chooser, operator: str) -> Draft:
-    state = index("state", [1, 2, 3] if c.pick((False, True)) else [1, 2], constant=False)
-    return Draft([state], [Out("state"), Out("y")], {"algorithm": c.pick((0, 1, 2))}, of_bytes=True)
+    state = index("state", c.pick(([1, 2], [1, 2, 3])), constant=False)
+    outs = [Out("state", shape=state.shape), Out("y", shape=(c.integer(1, 3), c.integer(1, 4)))]
+    return Draft([state], outs, {"algorithm": c.pick((0, 1, 2))}, of_bytes=True)
