@@ -23,7 +23,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench_models import mobilenet_v2
+from networks import mobilenet_v2
 
 from tflite_cupy import Interpreter, write_model
 from tflite_cupy.delegates.cpu import CpuDelegate

@@ -1,4 +1,7 @@
-"""The CPU table of README, from ci/results/bench_cpu.json: writes it, or with `--check` fails if it is out of date."""
+"""The tables of README: writes them, or with `--check` fails if they are out of date.
+
+That of the CPU comes from ci/results/bench_cpu.json, that of the GPU from the newest file of ci/gpu_results.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import measured_gpu
+
 ROOT = Path(__file__).parents[1]
 README, NUMBERS = ROOT / "README.md", ROOT / "ci" / "results" / "bench_cpu.json"
-BEGIN, END = "<!-- begin: python ci/measured.py -->\n", "<!-- end -->"
+GPU_RESULTS = ROOT / "ci" / "gpu_results"
+CPU_BEGIN, GPU_BEGIN = "<!-- begin: python ci/measured.py -->\n", "<!-- begin: python ci/measured.py (GPU) -->\n"
+END = "<!-- end -->"
 OURS, PEERS = "tflite-cupy", ("LiteRT", "LiteRT + XNNPACK")
 
 
@@ -37,11 +44,17 @@ def row(result: Mapping[str, Any]) -> str:
     return f"| {' | '.join([result['model'], str(result['threads']), *times, *spreads])} |"
 
 
+def replaced(text: str, begin: str, body: str) -> str:
+    """`text` with another body between `begin` and the next `END`."""
+    head, found, rest = text.partition(begin)
+    assert found, f"README.md has no {begin.strip()}"
+    return head + begin + body + END + rest.partition(END)[2]
+
+
 def main() -> int:
     text = README.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    tail = rest.partition(END)[2]
-    fresh = head + BEGIN + section(json.loads(NUMBERS.read_text())) + END + tail
+    fresh = replaced(text, CPU_BEGIN, section(json.loads(NUMBERS.read_text())))
+    fresh = replaced(fresh, GPU_BEGIN, measured_gpu.section(measured_gpu.newest(GPU_RESULTS)))
     if fresh == text:
         return 0
     if "--check" in sys.argv[1:]:

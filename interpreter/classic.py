@@ -144,7 +144,7 @@ class BaseInterpreter:
                 where=f"signature {signature.key!r}",
                 hint=f"Known names: {', '.join(signature.outputs)}.",
             )
-        results = SignatureRunner(self._engine, signature).call(inputs, to_host=True)
+        results = SignatureRunner(self._engine, signature).call(inputs, outputs="host")
         for name, target in outputs.items():
             _check_target(name, target, np.asarray(results[name]), f"signature {signature.key!r}")
         for name, target in outputs.items():

@@ -34,6 +34,15 @@ class NodeReport:
     reason: str = ""  # why it is unsupported
 
 
+@dataclass(frozen=True, slots=True)
+class PartitionReport:
+    """Nodes that one delegate runs as a unit, and what it says of them itself."""
+
+    delegate: str
+    nodes: tuple[int, ...]
+    details: Mapping[str, Any]
+
+
 @dataclass(slots=True)
 class DelegateTotal:
     """What one delegate does in a subgraph, a signature or the model."""
@@ -57,7 +66,7 @@ class SubgraphReport:
     index: int
     name: str
     nodes: tuple[NodeReport, ...]
-    partitions: tuple[tuple[str, tuple[int, ...]], ...]  # (delegate, node indices), in the order in which they run
+    partitions: tuple[PartitionReport, ...]  # in the order in which they run
     totals: Mapping[str, DelegateTotal]
     unknown_moves: bool  # some copies' sizes depend on values
 
@@ -144,9 +153,10 @@ def _reachable(plans: Sequence[Plan], start: int) -> list[int]:
 
 def _subgraph(plan: Plan) -> SubgraphReport:
     nodes: dict[int, NodeReport] = {}
-    partitions: list[tuple[str, tuple[int, ...]]] = []
+    partitions: list[PartitionReport] = []
     totals: dict[str, DelegateTotal] = {}
-    for unit in (step.unit for step in plan.steps if isinstance(step, Run | Branch)):
+    for step in (step for step in plan.steps if isinstance(step, Run | Branch)):
+        unit = step.unit
         if isinstance(unit.delegate, Nobody):
             nodes |= {c.bound.node.index: _unsupported(c) for c in unit.choices}
             continue
@@ -154,7 +164,8 @@ def _subgraph(plan: Plan) -> SubgraphReport:
         for choice in unit.choices:
             node = choice.bound.node
             nodes[node.index] = _node(node, delegate=runner, partition=len(partitions), refusals=dict(choice.refusals))
-        partitions.append((runner, tuple(bound.node.index for bound in unit.nodes)))
+        details = getattr(step.executable, "details", {}) if isinstance(step, Run) else {}
+        partitions.append(PartitionReport(runner, tuple(bound.node.index for bound in unit.nodes), details))
         totals.setdefault(runner, DelegateTotal()).add(DelegateTotal(len(unit.nodes), 1))
     for note, gone in (("folded", plan.resolved.folded), ("unused", plan.resolved.unused)):
         nodes |= {bound.node.index: _node(bound.node, note=note) for bound in gone}
@@ -226,14 +237,15 @@ def _subgraph_json(subgraph: SubgraphReport, titles: Mapping[str, str]) -> dict[
     delegates = [
         {
             "id": first + position,
-            "name": titles.get(name, name),
+            "name": titles.get(part.delegate, part.delegate),
             "type": "delegate",
             "delegate_node_details": {
-                "delegate_name": titles.get(name, name),
-                "tflite_node_ids_replaced": list(members),
+                "delegate_name": titles.get(part.delegate, part.delegate),
+                "tflite_node_ids_replaced": list(part.nodes),
             },
+            "details": dict(part.details),
         }
-        for position, (name, members) in enumerate(subgraph.partitions)
+        for position, part in enumerate(subgraph.partitions)
     ]
     return {
         "subgraph_id": subgraph.index,
@@ -260,16 +272,29 @@ def _subgraph_lines(subgraph: SubgraphReport) -> list[str]:
     for node in subgraph.nodes:
         if node.note == "unsupported":
             lines.append(f"    nobody runs {node.name}#{node.index}: {node.reason}")
-    for position, (name, members) in enumerate(subgraph.partitions):
-        kinds = Counter(subgraph.nodes[i].name for i in members)
+    for position, part in enumerate(subgraph.partitions):
+        kinds = Counter(subgraph.nodes[i].name for i in part.nodes)
         listed = ", ".join(f"{kind} x{n}" if n > 1 else kind for kind, n in kinds.most_common(6))
         more = f", {_count(len(kinds) - 6, 'more kind')}" if len(kinds) > 6 else ""
-        lines.append(f"    partition {position} on {name}: {listed}{more}")
+        lines.append(f"    partition {position} on {part.delegate}: {listed}{more}")
+        lines += [f"      {line}" for line in _detail_lines(part.details)]
     taken = [n for n in subgraph.nodes if n.note != "unsupported"]
     refused = Counter((name, sentence) for n in taken for name, sentence in n.refusals.items())
     for (name, sentence), n in refused.most_common():
         lines.append(f"    {name} refused {n}: {sentence}")
     return lines
+
+
+def _detail_lines(details: Mapping[str, Any]) -> list[str]:
+    """What a delegate says of a partition: sizes as such, reasons line by line, the rest as name and value."""
+    facts = [(key.replace("_", " "), value) for key, value in details.items() if not isinstance(value, Mapping)]
+    shown = (
+        f"{name.removesuffix(' bytes')} {_size(value)}" if name.endswith(" bytes") else f"{value} {name}"
+        for name, value in facts
+    )
+    lines = [", ".join(shown)] if facts else []
+    reasons = (value for value in details.values() if isinstance(value, Mapping))
+    return lines + [f"{name}: {why}" for each in reasons for name, why in each.items()]
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -50,24 +50,35 @@ class SignatureRunner:
         rank 0. Raises InputError for a wrong name, count or dtype, KernelError for a shape that a node can't take."""
         return self.call(inputs)
 
-    def call(self, inputs: Mapping[str, Any], *, to_host: bool = False) -> dict[str, Any]:
-        """The same with the inputs in a dictionary; `to_host` brings all outputs to the host, whatever the inputs."""
-        values = self._values(inputs)
+    def call(
+        self, inputs: Mapping[str, Any], *, outputs: str = "like_inputs", donate: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """The same with the inputs in a dictionary.
+
+        outputs: "host", "device" (InputError without one), or "like_inputs": on the device, if that made them, where an
+            input was there.
+        donate: names of inputs that the caller gives up. Those on a device may be overwritten and come back as outputs,
+            as a cache that is updated in place does; don't read them afterwards.
+        """
+        target, values = self._target(outputs), self._values(inputs)
         shapes, spaces = [v.array.shape for v in values], [v.space for v in values]
-        plan = self._engine.plan(self._graph, shapes, spaces, keep_all=self._keep_all)
-        to_host = to_host or all(value.space is HOST for value in values)
-        results = self._engine.call(plan, values, tuple(self.signature.outputs.values()), to_host=to_host)
+        donated = self._donated(donate, values)
+        plan = self._engine.plan(self._graph, shapes, spaces, keep_all=self._keep_all, donated=donated)
+        if outputs == "like_inputs" and all(value.space is HOST for value in values):
+            target = HOST
+        tensors = tuple(self.signature.outputs.values())
+        results = self._engine.call(plan, values, tensors, target=target, donated=donated)
         taken = [value.array for value in values]  # no two outputs share memory, and none is an input
-        outputs: dict[str, Any] = {}
+        named: dict[str, Any] = {}
         for (name, index), (space, array) in zip(self.signature.outputs.items(), results, strict=True):
             if space is HOST:
                 array = owned(opaque(array, self._graph.tensors[index].type), taken)
                 taken.append(array)
-            outputs[name] = scalar(array) if space is HOST else array
+            named[name] = scalar(array) if space is HOST else array
         indices = (*self._graph.inputs, *self.signature.outputs.values())
         shapes = [value.array.shape for value in (*values, *results)]
         self._engine.shapes[self._graph.index] = dict(zip(indices, shapes, strict=True))
-        return outputs
+        return named
 
     def get_input_details(self) -> dict[str, dict[str, Any]]:
         """Details of each input by name, with the shapes of the interpreter's last call of this signature; see
@@ -115,6 +126,29 @@ class SignatureRunner:
             name: tensor_details(tensors[index], index, shapes.get(index, tensors[index].shape))
             for name, index in names.items()
         }
+
+    def _target(self, outputs: str) -> Space | None:
+        """Where outputs go; None: they stay where they are made."""
+        if outputs == "device":
+            if not self._engine.device_spaces:
+                raise InputError('outputs="device" needs a GPU delegate', hint="Use outputs='host', or device='gpu'.")
+            return self._engine.device_spaces[0]
+        if outputs not in ("host", "like_inputs"):
+            raise InputError(f"outputs={outputs!r} is unknown", hint="Use 'host', 'device' or 'like_inputs'.")
+        return HOST if outputs == "host" else None
+
+    def _donated(self, names: Collection[str], values: Sequence[Value]) -> frozenset[int]:
+        """Tensors that the call may overwrite: named inputs that are on a device, each an array of its own."""
+        wanted = {self._index(name, self.signature.inputs, "Input") for name in names}
+        found = frozenset(
+            t for t, v in zip(self._graph.inputs, values, strict=True) if t in wanted and v.space is not HOST
+        )
+        for tensor, value in zip(self._graph.inputs, values, strict=True):
+            others = (v for t, v in zip(self._graph.inputs, values, strict=True) if t != tensor)
+            if tensor in found and any(value.array is other.array for other in others):
+                name = self._graph.tensors[tensor].name
+                raise InputError(f"input {name!r} is donated, and another input is the same array", hint="Copy it.")
+        return found
 
     def _values(self, inputs: Mapping[str, Any]) -> list[Value]:
         """One value for each input of the subgraph, in its order."""

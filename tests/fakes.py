@@ -10,6 +10,7 @@ have no function, method or property that CuPy lacks.
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -20,12 +21,28 @@ import numpy as np
 
 from tflite_cupy.delegates.arrays import ArrayDelegate
 from tflite_cupy.delegates.gpu import device_refusal
-from tflite_cupy.delegates.gpu.device import import_cupy
+from tflite_cupy.delegates.gpu.cupy_device import import_cupy
 from tflite_cupy.interpreter.runtime.delegate import BoundNode
 
 
 class HostAccessError(AssertionError):
     """Host code looked into a device array, or handed a host array to a device function."""
+
+
+class _Touch(threading.local):
+    before: Callable[[], None] | None = None
+
+
+TOUCH = _Touch()
+"""What this thread does before the array module works: a device with queued work runs it, or raises during capture."""
+
+
+def _touched() -> None:
+    if TOUCH.before is not None:
+        TOUCH.before()
+
+
+_ATTRIBUTES = frozenset({"shape", "dtype", "ndim", "size", "nbytes", "itemsize", "strides", "flags"})
 
 
 class FakeArray:
@@ -37,13 +54,20 @@ class FakeArray:
 
     def __init__(self, data: np.ndarray) -> None:
         _check_dtype(data.dtype)
-        self._data = data
+        self._held = data
+
+    @property
+    def _data(self) -> np.ndarray:
+        _touched()
+        return self._held
 
     def get(self) -> np.ndarray:
         FakeArray.gets += 1
         return self._data.copy()
 
     def __getattr__(self, name: str) -> Any:
+        if name in _ATTRIBUTES:
+            return getattr(self._held, name)
         if name.startswith("_") or name in ("item", "tolist", "tobytes", "tofile", "to_device", "ctypes"):
             raise AttributeError(f"a device array has no {name!r}")
         _require(f"ndarray.{name}")
@@ -57,10 +81,10 @@ class FakeArray:
         self._data[_unwrap_index(index)] = _unwrap(value)
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._held)
 
     def __repr__(self) -> str:
-        return f"FakeArray(shape={self._data.shape}, dtype={self._data.dtype})"
+        return f"FakeArray(shape={self._held.shape}, dtype={self._held.dtype})"
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise HostAccessError(f"host code touched {self!r}")
@@ -114,6 +138,8 @@ class FakeModule:
         _require(path)
         if path in ("asarray", "array"):
             return _upload
+        if path == "empty":
+            return _poisoned
         if isinstance(value, np.ufunc):
             return _FakeUfunc(value, f"{path}.")
         if isinstance(value, ModuleType):
@@ -144,10 +170,19 @@ def _upload(value: Any, dtype: Any = None, copy: bool | None = None, order: str 
     """`xp.asarray` and `xp.array`: the functions that take host data, too."""
     if isinstance(value, list | tuple):
         value = [v._data if isinstance(v, FakeArray) else v for v in value]
-    host = value._data if isinstance(value, FakeArray) else np.asarray(value)
-    if isinstance(value, FakeArray) and not copy and dtype in (None, host.dtype):
+    if isinstance(value, FakeArray) and not copy and dtype in (None, value.dtype):
         return value
+    _touched()
+    host = value._data if isinstance(value, FakeArray) else np.asarray(value)
     return FakeArray(np.array(host, dtype=dtype))
+
+
+def _poisoned(*args: Any, **kwargs: Any) -> FakeArray:
+    """`xp.empty`, full of NaN or -1."""
+    _touched()
+    array = np.empty(*args, **kwargs)
+    array.reshape(-1).view(np.uint8).fill(255)
+    return FakeArray(array)
 
 
 def _device_function(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,6 +212,7 @@ def _unwrap_index(index: Any) -> Any:
 def _wrap(value: Any) -> Any:
     """A result of NumPy as a device function gives it: arrays for scalars too."""
     if isinstance(value, np.ndarray | np.generic):
+        _touched()
         return FakeArray(np.asarray(value))
     return type(value)(map(_wrap, value)) if type(value) in (list, tuple) else value
 
@@ -199,6 +235,8 @@ class FakeSpace:
         self.puts += 1
         return FakeArray(host.copy())
 
+    stage = put
+
     def get(self, arrays: Sequence[FakeArray]) -> list[np.ndarray]:
         self.gets += len(arrays)
         self.waits += 1
@@ -215,6 +253,12 @@ class FakeSpace:
     def lane(self) -> Iterator[None]:
         self.lanes += 1
         yield
+
+    def give(self, array: FakeArray) -> FakeArray:
+        return FakeArray(array._data.copy())
+
+    def wait(self) -> None:
+        return None
 
     def mark(self) -> None:
         return None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 import tflite_cupy as lite
 from tests.build import F32, I32, STRING, GraphBuilder, model
 from tests.fakes import DEVICE, FakeGpuDelegate
+from tests.threads import side_by_side
 from tflite_cupy.interpreter.format.flexbuffer import write_flexbuffer
 from tflite_cupy.interpreter.graph import TensorType
 from tflite_cupy.interpreter.ops import custom_op as registry
@@ -446,10 +445,9 @@ def test_registerers_of_tensorflow_text_do_no_harm(monkeypatch: pytest.MonkeyPat
 
 
 def test_threads_register_side_by_side() -> None:
-    barrier, refused = threading.Barrier(8), []
+    refused: list[int] = []
 
     def register(number: int) -> None:
-        barrier.wait()
         for i in range(25):
             lite.custom_op(f"MyThread{number}x{i}")(lambda x: x)
             try:
@@ -457,12 +455,7 @@ def test_threads_register_side_by_side() -> None:
             except lite.InputError:
                 refused.append(i)
 
-    threads = [threading.Thread(target=register, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(8, register)
     names = registry.known_custom_ops()
-    assert isinstance(registry._registry.snapshot, MappingProxyType)
     assert sum(name.startswith("MyThread") for name in names) == 200
     assert sorted(refused) == sorted(list(range(25)) * 7)

@@ -1,17 +1,35 @@
-"""ci/gpu_check: what it says without a GPU, and its stages tried on the CPU."""
+"""ci/gpu_check: its stages on the emulated device, what it makes of failures, and the table that README has of it."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import gpu_check
+import measured_gpu
+import numpy as np
 import pytest
+from gpu_stages import STAGES
+from gpu_stages.operator_worker import Sample, draw
+from gpu_stages.operators import SHAPES, agreements, samples_of
+from gpu_stages.peer_walk import Network, Pads
+from gpu_stages.progress import Progress, read
+from gpu_stages.target import inputs_of, on_host, relative_error, runner
+from gpu_stages.workers import shared_out
+from gpu_stages.workloads import SMALL, WORKLOADS, floor, operations
 
+import tflite_cupy as lite
 from tflite_cupy.delegates.gpu import available
 
-SCRIPT = Path(__file__).resolve().parent.parent / "ci" / "gpu_check.py"
+SCRIPT = Path(gpu_check.__file__)
+SLOW = ("models", "operators", "memory")
 
 
 def check(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -26,19 +44,188 @@ def test_without_a_gpu_it_says_why() -> None:
     assert done.stderr.startswith("error: no GPU to check on: ")
 
 
-def test_a_stage_on_the_cpu(tmp_path: Path) -> None:
-    done = check("threads", "--device", "cpu", "--out", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob("*-cpu.json")
-    assert json.loads(path.read_text())["stages"]["threads"]["wrong"] == 0
+@pytest.mark.parametrize("stage", [pytest.param(s, marks=pytest.mark.slow) if s in SLOW else s for s in STAGES])
+def test_a_stage_on_the_emulated_device(stage: str, tmp_path: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("no g++ to build kernels for the host")
+    done = check(stage, "--device", "emulated", "--out", str(tmp_path))
+    (path,) = tmp_path.iterdir()
+    result = json.loads(path.read_text())["stages"][stage]
+    assert done.returncode == 0, json.dumps(result, indent=1)
+    assert result["passed"]
 
 
-def test_a_stage_that_fails_is_told(tmp_path: Path) -> None:
-    if available()[0]:
-        pytest.skip("there is a GPU")
-    done = check("device", "--device", "cpu", "--out", str(tmp_path))
-    assert done.returncode == 1
-    (path,) = tmp_path.glob("*.json")
-    result = json.loads(path.read_text())["stages"]["device"]
-    assert not result["passed"]
-    assert result["error"]
+def test_an_unknown_stage() -> None:
+    done = check("guesses")
+    assert done.returncode == 2
+    assert "unknown stage 'guesses'; there are device, primitives, " in done.stderr
+
+
+def test_no_time_left(tmp_path: Path) -> None:
+    assert not gpu_check.run_stage("models", "emulated", tmp_path, seconds=1.0)["passed"]
+    assert gpu_check.run_stage("peers", "emulated", tmp_path, seconds=1.0)["skipped"] == "no time was left"
+
+
+def test_what_a_stage_found_survives_it(tmp_path: Path) -> None:
+    progress = Progress(tmp_path / "found", 10.0)
+    with progress.attempt("rows", what="good") as row:
+        row["number"] = np.float32(0.5)
+    with progress.attempt("rows", what="bad") as row:
+        raise ValueError("no such thing")
+    found = read(tmp_path / "found")
+    assert not found["passed"]
+    assert found["rows"][0] == {"what": "good", "number": 0.5}
+    assert found["rows"][1]["error"] == "ValueError: no such thing"
+    progress.finish()
+    assert not read(tmp_path / "found")["passed"]
+    assert read(tmp_path / "never") == {"passed": False}
+
+
+WORKER = """
+import json, os, sys, time
+for line in sys.stdin:
+    task = json.loads(line)
+    if task == "die":
+        os._exit(7)
+    if task == "hang":
+        time.sleep(60)
+    print(json.dumps({"verdict": "done"}), flush=True)
+"""
+
+
+def test_workers_that_die_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "toy_worker.py").write_text(WORKER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    answers: list[tuple[str, str]] = []
+
+    def answered(task: str, answer: dict[str, Any]) -> None:
+        answers.append((task, answer["verdict"]))
+
+    tasks, until = ["a", "die", "b", "die", "c"], time.monotonic() + 60
+    assert shared_out("toy_worker", [], tasks, answered, processes=2, until=until) == 0
+    assert sorted(answers) == [("a", "done"), ("b", "done"), ("c", "done"), ("die", "died"), ("die", "died")]
+    until = time.monotonic() + 2
+    assert shared_out("toy_worker", [], ["hang", "x"], answered, processes=1, until=until) == 2
+
+
+def test_every_combination_is_sampled() -> None:
+    samples = list(samples_of(SHAPES))
+    strict = [s for s in samples if s.precision == "strict"]
+    assert {(s.operator, s.kinds) for s in strict} == {(o, k) for o, names in agreements().items() for k in names}
+    assert min(Counter(s.operator for s in strict).values()) >= SHAPES
+    assert len(set(samples)) == len(samples)
+
+
+def test_a_sample_is_the_same_each_time() -> None:
+    draws = [draw(Sample("ADD", "f32,f32->f32", seed), 1) for seed in (1, 1, 2)]
+    first, again, other = (d[1].model for d in draws if d is not None)
+    assert first == again != other
+
+
+class InNumpy:
+    """A library of the walk, in NumPy."""
+
+    def constant(self, value: np.ndarray) -> Any:
+        return value
+
+    def real(self, x: Any) -> Any:
+        return x.astype(np.float32)
+
+    filters = depthwise_filters = constant
+
+    def conv(self, x: Any, filters: Any, bias: Any, strides: tuple[int, int], pads: Pads) -> Any:
+        return np.einsum("nhwcij,oijc->nhwo", self._windows(x, filters.shape[1:3], strides, pads), filters) + bias
+
+    def depthwise(self, x: Any, filters: Any, bias: Any, strides: tuple[int, int], pads: Pads) -> Any:
+        return np.einsum("nhwcij,ijc->nhwc", self._windows(x, filters.shape[1:3], strides, pads), filters[0]) + bias
+
+    def _windows(self, x: Any, size: tuple[int, int], strides: tuple[int, int], pads: Pads) -> Any:
+        padded = np.pad(x, [(0, 0), *pads, (0, 0)])
+        return np.lib.stride_tricks.sliding_window_view(padded, size, (1, 2))[:, :: strides[0], :: strides[1]]
+
+    def dense(self, x: Any, weights: Any, bias: Any) -> Any:
+        return x @ weights.T + bias
+
+    def pad(self, x: Any, widths: Sequence[Sequence[int]]) -> Any:
+        return np.pad(x, widths)
+
+    def max_pool(self, x: Any, size: tuple[int, int], strides: tuple[int, int]) -> Any:
+        return self._windows(x, size, strides, ((0, 0), (0, 0))).max((-2, -1))
+
+    def mean(self, x: Any, axes: tuple[int, ...], keep: bool) -> Any:
+        return x.mean(axes, keepdims=keep)
+
+    def transpose(self, x: Any, axes: tuple[int, ...]) -> Any:
+        return x.transpose(axes)
+
+    def clamp(self, x: Any, low: float, high: float | None) -> Any:
+        return np.clip(x, low, high)
+
+    def softmax(self, x: Any) -> Any:
+        powers = np.exp(x - x.max(-1, keepdims=True))
+        return powers / powers.sum(-1, keepdims=True)
+
+    def logistic(self, x: Any) -> Any:
+        return 1 / (1 + np.exp(-x))
+
+    def gelu(self, x: Any) -> Any:
+        return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+    def rsqrt(self, x: Any) -> Any:
+        return 1 / np.sqrt(x)
+
+    def rows(self, table: Any, indices: Any) -> Any:
+        return table[indices]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_what_peers_run_is_the_network(name: str) -> None:
+    model = SMALL[name].make(batch=2)
+    network, call = Network(model.graphs[0], InNumpy()), runner(on_host(lite.write_model(model)))
+    inputs = inputs_of(call, 1)
+    got = network(network.constants, list(inputs.values()))
+    (want,) = call(**inputs).values()
+    assert relative_error({"": got}, {"": want}) < 1e-4
+
+
+def test_floors() -> None:
+    model = WORKLOADS["MobileNetV2"].make(batch=1)
+    assert operations(model) == pytest.approx(2 * 300e6, rel=0.05)
+    work = {"launches": 50, "operations": 600e6, "bytes": 60e6}
+    assert floor(work, {"node_us": 2.0}, "strict") == (0.1, "launches")
+    assert floor(work, {"strict_tflops": 1.0, "copy_gb_per_s": 3000}, "strict") == (0.6, "arithmetic")
+    assert floor(work, {"tf32_tflops": 500.0, "copy_gb_per_s": 600}, "tf32") == (0.1, "bandwidth")
+
+
+def report(date: str, **stages: Any) -> dict[str, Any]:
+    found = {"device": {"passed": True, "gpu": "NVIDIA H100", "cupy": "14.2.0"}, **stages}
+    return {"date": date, "on": "gpu", "version": "0.1.0", "stages": found}
+
+
+def test_the_table_of_a_report() -> None:
+    ours = {"model": "ResNet50", "batch": 64, "precision": "tf32"}
+    times = {"device_ms": 4.0, "host_ms": 9.5, "floor_ms": 2.671, "launches": 57}
+    measured = report(
+        "2026-12-01",
+        benchmarks={"passed": True, "rows": [ours | times]},
+        peers={"passed": False, "rows": [ours | {"peer": "jax.jit", "device_ms": 5.0}]},
+    )
+    text = measured_gpu.section(measured)
+    assert "| ResNet50 | 64 | tf32 | 4 | 2.67 | 57 | - | - | - | 5 | 9.5 |\n" in text
+    assert "NVIDIA H100, CuPy 14.2.0, 2026-12-01.\n" in text
+    assert text.endswith("that failed: peers.\n")
+
+
+def test_the_newest_report(tmp_path: Path) -> None:
+    assert measured_gpu.newest(tmp_path) is None
+    assert measured_gpu.section(None) == "Not yet measured.\n"
+    rows = {"passed": True, "rows": [{"model": "BERT-base"}]}
+    for date, stages in (
+        ("2026-12-01", {"benchmarks": rows}),
+        ("2026-11-30", {"benchmarks": rows}),
+        ("2026-12-02", {}),
+    ):
+        (tmp_path / f"{date}-nvidia-h100.json").write_text(json.dumps(report(date, **stages)))
+    newest = measured_gpu.newest(tmp_path)
+    assert newest is not None
+    assert newest["date"] == "2026-12-01"

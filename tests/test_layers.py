@@ -119,7 +119,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         ("interpreter/ops/shared/products.py", "interpreter.ops.base.Op", True, False, None),
         ("delegates/cpu/kernels/conv.py", "interpreter.graph", False, False, "relative"),
         ("delegates/cpu/kernels/conv.py", "cupy", False, True, "delegates/gpu/ only"),
-        ("delegates/gpu/device.py", "cupy", False, False, "inside functions only"),
+        ("delegates/gpu/cupy_device.py", "cupy", False, False, "inside functions only"),
         ("converter/load.py", "tensorflow.keras", False, True, None),
         ("interpreter/classic.py", "interpreter.runner", True, False, None),
     ],

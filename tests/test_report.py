@@ -13,16 +13,17 @@ import tflite_cupy as lite
 from tests.build import BOOL, F32, I32, I64, GraphBuilder, model
 from tests.fakes import FakeGpuDelegate
 from tests.models import add_sub, misfit
+from tflite_cupy.interpreter.graph import Graph
+
+
+def branch(name: str) -> Graph:
+    """One operator on a vector."""
+    b = GraphBuilder(name)
+    return b.graph([b.add(name, [b.input(F32, [4])])])
 
 
 def branching() -> bytes:
     """pick(c, x): exp(x) if c else -x, then doubled; other(x): x + x."""
-
-    def branch(name: str) -> GraphBuilder:
-        b = GraphBuilder(name)
-        b.add(name, [b.input(F32, [4])])
-        return b
-
     b = GraphBuilder("pick")
     c, x = b.input(BOOL, [], "c"), b.input(F32, [4], "x")
     (y,) = b.op("IF", [c, x], [b.tensor(F32, [4])], then_subgraph_index=2, else_subgraph_index=3)
@@ -32,9 +33,7 @@ def branching() -> bytes:
     half = o.add("MUL", [o.constant(np.float32([0.5])), o.constant(np.float32([1, 2, 3, 4]))], [4])
     other = o.graph([o.add("ADD", [ox, half])])
     signatures = {"pick": (0, {"c": c, "x": x}, {"y": 3}), "other": (1, {"x": ox}, {"y": 4})}
-    return lite.write_model(
-        model(pick, other, branch("EXP").graph([1]), branch("NEG").graph([1]), signatures=signatures)
-    )
+    return lite.write_model(model(pick, other, branch("EXP"), branch("NEG"), signatures=signatures))
 
 
 def interpreter(content: bytes, *delegates: Any) -> lite.Interpreter:
@@ -106,17 +105,11 @@ def test_require_fails_when_the_model_is_loaded() -> None:
 
 def unsupported() -> bytes:
     """main: exp(x), then FakeOne and IF of FakeTwo or NEG; nobody runs the fakes."""
-
-    def branch(name: str) -> GraphBuilder:
-        b = GraphBuilder(name)
-        b.add(name, [b.input(F32, [4])])
-        return b
-
     b = GraphBuilder("main")
     c, x = b.input(BOOL, [], "c"), b.input(F32, [4], "x")
     y = b.add("FakeOne", [b.add("EXP", [x])])
     (z,) = b.op("IF", [c, y], [b.tensor(F32, [4])], then_subgraph_index=1, else_subgraph_index=2)
-    graphs = (b.graph([b.add("UNKNOWN_OPERATOR_999", [z])]), branch("FakeTwo").graph([1]), branch("NEG").graph([1]))
+    graphs = (b.graph([b.add("UNKNOWN_OPERATOR_999", [z])]), branch("FakeTwo"), branch("NEG"))
     return lite.write_model(model(*graphs, signatures={"s": (0, {"c": c, "x": x}, {"y": 5})}))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import threading
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import tflite_cupy as lite
 from tests.build import F32, GraphBuilder, model
 from tests.fakes import FakeGpuDelegate
 from tests.models import add_sub, one_signature, passthrough, shared_output
+from tests.threads import side_by_side
 from tflite_cupy.interpreter.graph import TensorType
 
 
@@ -284,11 +284,9 @@ def test_threads_get_their_own_answers() -> None:
     interpreter = lite.Interpreter(model_content=add_sub(), device="cpu")
     add, sub = interpreter.get_signature_runner("add"), interpreter.get_signature_runner("sub")
     wrong: list[int] = []
-    barrier = threading.Barrier(8)
 
     def work(seed: int) -> None:
         rng = np.random.default_rng(seed)
-        barrier.wait()
         for _ in range(1000):
             x, y = rng.normal(size=(2, rng.integers(1, 5))).astype(np.float32)
             out = sub(a=x, b=y)
@@ -296,9 +294,5 @@ def test_threads_get_their_own_answers() -> None:
             if not (right and np.array_equal(out["diff"], x - y)):
                 wrong.append(seed)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(8, work)
     assert wrong == []

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from .delegates.cpu import CpuDelegate
 from .delegates.flex import FlexDelegate
-from .delegates.gpu import CupyGpuDelegate, available
+from .delegates.gpu import CupyGpuDelegate, PlannedGpuDelegate, available, check_precision
 from .interpreter.classic import BaseInterpreter, OpResolverType
 from .interpreter.errors import InputError, MissingDependencyError, UnsupportedError
 from .interpreter.ops.custom_op import CustomOp
@@ -35,6 +35,9 @@ class Interpreter(BaseInterpreter):
     `experimental_delegates` takes delegates of this package's kind. Ours are keyword-only:
 
     device: "auto" (the GPU where there is one), "gpu" (MissingDependencyError without one), "cpu".
+    dry_run: plans for a GPU, whether there is one or not, and runs nothing: for `delegation_report`.
+    precision: of float32 convolutions and matrix products on the GPU: "strict" (float32), "tf32" or "fp16" (operands of
+        that type, sums of float32), "auto" (tf32 where the GPU has it, as TensorFlow does).
     require: "gpu" raises DelegationError here if nodes that compute something (control flow and handles of resources do
         not) would not run on it, naming them all.
     delegates: more delegates, asked first: objects, or names from the entry-point group `tflite_cupy.delegates`.
@@ -59,6 +62,8 @@ class Interpreter(BaseInterpreter):
         experimental_force_delegate_node_profiling: bool = False,
         *,
         device: str = "auto",
+        dry_run: bool = False,
+        precision: str = "auto",
         require: str | None = None,
         delegates: str | Sequence[Delegate | str] = (),
         flex: str | Sequence[str] = "pure",
@@ -68,7 +73,7 @@ class Interpreter(BaseInterpreter):
         asked = [delegates] if isinstance(delegates, str) else delegates
         named = [_checked(_from_entry_point(d) if isinstance(d, str) else d) for d in asked]
         further = [_checked(d) for d in experimental_delegates or ()]
-        gpu, why_not = _gpu(device)
+        gpu, why_not = _gpu(device, precision, dry_run)
         super().__init__(
             model_path,
             model_content,
@@ -114,15 +119,18 @@ def load_delegate(library: str, options: Any = None) -> NoReturn:
     )
 
 
-def _gpu(device: str) -> tuple[list[Delegate], str]:
+def _gpu(device: str, precision: str, dry_run: bool) -> tuple[list[Delegate], str]:
     """The GPU delegate if `device` asks for it and there is a GPU, else why there is none."""
+    check_precision(precision)
     if device not in DEVICES:
         raise InputError(f"device={device!r} is unknown", hint=f"Use one of {', '.join(DEVICES)}.")
     if device == "cpu":
         return [], 'device="cpu" was asked for.'
+    if dry_run:
+        return [PlannedGpuDelegate(precision=precision)], ""
     is_there, reason = available()
     if is_there:
-        return [CupyGpuDelegate()], ""
+        return [CupyGpuDelegate(precision=precision)], ""
     if device == "gpu":
         raise MissingDependencyError(f"there is no GPU to run on: {reason}", hint="Run `tflite-cupy doctor`.")
     return [], reason

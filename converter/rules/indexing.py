@@ -50,6 +50,13 @@ def tensor_scatter_update(op: Lowering) -> DraftTensor:
     return op.emit("DYNAMIC_UPDATE_SLICE", op.input(0), op.input(2), start)
 
 
+@lowers("XlaDynamicUpdateSlice")
+def dynamic_update_slice(op: Lowering) -> DraftTensor:
+    """A slice replaced at a position that is moved to where it fits, as in both meanings."""
+    op.require_type(0, *COMMON)
+    return op.emit("DYNAMIC_UPDATE_SLICE", op.input(0), op.input(1), op.int32(2))
+
+
 @lowers("OneHot")
 def one_hot(op: Lowering) -> DraftTensor:
     op.require_type(0, *INDEX)

@@ -1,30 +1,132 @@
-"""The CuPy delegate: runs operator bodies on an NVIDIA GPU."""
+"""The GPU delegate: plans partitions as kernel launches, and runs them as CUDA graphs.
+
+Planning (`lowering`, `groups`, `arena`) is pure Python and needs no device; `device.Device` is all that the rest needs
+of one. An operator without a kernel runs as array code between launches.
+"""
 
 from __future__ import annotations
 
-from ...interpreter.runtime.delegate import BoundNode, Executable, Partition
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...interpreter.errors import InputError, StateError
+from ...interpreter.graph import Array
+from ...interpreter.runtime.delegate import BoundNode, Executable, HostSpace, Partition
+from ...interpreter.runtime.lane import Lane
 from ..arrays import ArrayDelegate
-from .device import CupySpace, available
+from . import kernels  # registers how operators become launches
+from .arena import Arena, lay_out
+from .cupy_device import CupyDevice, available
+from .listing import ArrayStep, Listing
+from .lowering import Options, lower
+from .program import Program
+from .space import DeviceSpace
 from .suitable import device_refusal
+from .weights import Weights
 
-__all__ = ["CupyGpuDelegate", "CupySpace", "available", "device_refusal"]
+__all__ = [
+    "CupyGpuDelegate",
+    "GpuDelegate",
+    "PlannedGpuDelegate",
+    "available",
+    "check_precision",
+    "device_refusal",
+    "kernels",
+]
+
+PRECISIONS = ("auto", "strict", "tf32", "fp16")
 
 
-class CupyGpuDelegate(ArrayDelegate):
-    """Runs the nodes whose values a CUDA device can hold. Raises MissingDependencyError if there is no such device."""
+class GpuDelegate(ArrayDelegate):
+    """Runs the nodes whose values a GPU can hold, on a device of any kind.
 
-    space: CupySpace
+    precision: of convolutions and matrix products of float32. "strict" multiplies in float32, "tf32" and "fp16" on
+        tensor cores with operands of that type and sums of float32; "auto" is tf32 where the device has it.
+    apart: gives each tensor memory of its own, for tools that watch memory.
+    """
 
-    def __init__(self, device: int = 0) -> None:
-        space = CupySpace(device)
-        super().__init__("gpu", "CupyGpuDelegate", space.xp, space)
-        self.errors = (*self.errors, space.xp.cuda.compiler.CompileException)
+    space: DeviceSpace
+
+    def __init__(self, space: DeviceSpace, title: str, *, precision: str = "auto", apart: bool = False) -> None:
+        super().__init__("gpu", title, space.xp, space)
+        self.errors = space.errors
+        self.options = Options(space.device.arch, check_precision(precision))
+        self._apart = apart
+        self._weights = Weights()
 
     def refuses(self, bound: BoundNode) -> str | None:
         return super().refuses(bound) or device_refusal(bound)
 
     def compile(self, partition: Partition) -> Executable:
-        with self.space.device:
-            executable = super().compile(partition)
-            self.space.xp.cuda.get_current_stream().synchronize()  # calls on any stream may use the constants now
-        return executable
+        listing = lower(partition, self._weights, self.options)
+        constants = {block: self._weights.array(block, self.space.put) for block in listing.constants}
+        kernels = {step: self.kernel(partition.graph, step.bound, step.constants) for step in listing.array_steps}
+        arena = lay_out(listing, apart=self._apart)
+        details = describe(listing, arena, self.options)
+        return Program(self.space, self.name, partition, listing, arena, constants, kernels, details)
+
+
+class CupyGpuDelegate(GpuDelegate):
+    """Runs nodes on a CUDA device through CuPy. Raises MissingDependencyError if there is no such device."""
+
+    def __init__(self, device: int = 0, *, precision: str = "auto") -> None:
+        super().__init__(DeviceSpace(CupyDevice(device)), "CupyGpuDelegate", precision=precision)
+
+
+class PlannedGpuDelegate(ArrayDelegate):
+    """Plans as the GPU delegate does, and runs nothing: for reports where there is no GPU."""
+
+    def __init__(self, *, arch: int = 90, precision: str = "auto") -> None:
+        super().__init__("gpu", "CupyGpuDelegate", None, PlannedSpace())
+        self.options = Options(arch, check_precision(precision))
+        self._weights = Weights()
+
+    def refuses(self, bound: BoundNode) -> str | None:
+        return super().refuses(bound) or device_refusal(bound)
+
+    def compile(self, partition: Partition) -> Executable:
+        listing = lower(partition, self._weights, self.options)
+        return Planned(listing, describe(listing, lay_out(listing), self.options))
+
+
+class PlannedSpace(HostSpace):
+    """Stands for the memory of a GPU that is not there."""
+
+    name = "cuda:planned"
+
+    def owns(self, value: object) -> bool:
+        return False
+
+
+class Planned:
+    """A listing that nobody runs."""
+
+    def __init__(self, listing: Listing, details: Mapping[str, Any]) -> None:
+        self.listing, self.details = listing, details
+
+    def __call__(self, lane: Lane, inputs: Sequence[Array]) -> Sequence[Array]:
+        raise StateError("this interpreter plans for a GPU and runs nothing.", hint="Leave out dry_run=True to run it.")
+
+
+def describe(listing: Listing, arena: Arena, options: Options) -> dict[str, Any]:
+    """What reports say of a partition: how many launches a call takes, which nodes run as array code and why, what
+    precision products of float32 have, bytes of device memory."""
+    reasons: dict[str, str] = {}
+    for step in listing.array_steps:
+        reasons.setdefault(step.bound.node.name, step.reason)
+    return {
+        "launches": listing.launches,
+        "segments": sum(not isinstance(run[0], ArrayStep) for run in listing.segments),
+        "array_nodes": len(listing.array_steps),
+        "array_reasons": reasons,
+        "precision": options.products,
+        "weights_bytes": sum(block.nbytes for block in listing.constants),
+        "arena_bytes": arena.nbytes,
+    }
+
+
+def check_precision(precision: str) -> str:
+    """`precision`, if there is such a one; InputError otherwise."""
+    if precision not in PRECISIONS:
+        raise InputError(f"precision={precision!r} is unknown", hint=f"Use one of {', '.join(PRECISIONS)}.")
+    return precision

@@ -1,134 +1,109 @@
-"""The CUDA device: the only file that imports CuPy, on first use.
+"""What the delegate needs of a device. `CupyDevice` is one; tests have another, which runs kernels on the host.
 
-Each call runs on a stream of its own. Memory comes from CuPy's default pool, which keeps freed blocks per stream: a
-process that has had n calls in flight at once holds up to n times the memory of one call, until
-`cupy.get_default_memory_pool().free_all_blocks()`.
+Work goes to the current stream, in order; nothing waits unless it says so.
 """
 
 from __future__ import annotations
 
-import threading
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
-from typing import Any
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import numpy as np
 
-from ...interpreter.errors import InputError, MissingDependencyError
 from ...interpreter.graph import Array
-
-_DLPACK_CUDA = 2  # DLDeviceType.kDLCUDA
-_STAGED_BYTES = 4 << 20
-"""Results up to this size leave through page-locked memory, so that their copies overlap; larger ones gain nothing."""
+from .kernel import Kernel
+from .listing import Dim
 
 
-@cache
-def import_cupy() -> Any:
-    """CuPy. Raises ImportError where it is missing or finds no CUDA libraries."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import cupy
+class Memory(Protocol):
+    """Device memory that is freed with this object."""
 
-    return cupy
+    @property
+    def address(self) -> int: ...
 
-
-def available(device: int = 0) -> tuple[bool, str]:
-    """Whether CUDA device number `device` can be used, and if not, why not. Never raises."""
-    try:
-        cupy = import_cupy()
-    except ImportError as error:
-        first_line, _, _ = str(error).strip().partition("\n")
-        return False, f"CuPy can't be imported: {first_line or type(error).__name__}."
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return False, f"CUDA can't be used: {error}."
-    if device >= count:
-        return False, f"there is no CUDA device {device}: {count} found."
-    return True, ""
+    @property
+    def nbytes(self) -> int: ...
 
 
-class CupySpace:
-    """Memory of one CUDA device.
+class Device(Protocol):
+    """One device."""
 
-    Takes CuPy arrays, and other arrays on the device through DLPack or `__cuda_array_interface__`.
-    """
+    @property
+    def name(self) -> str:
+        """As spaces are named: "cuda:0"."""
 
-    def __init__(self, device: int = 0) -> None:
-        """Raises MissingDependencyError if there is no such device."""
-        usable, reason = available(device)
-        if not usable:
-            hint = "Install a CUDA driver and tflite-cupy[cuda12] or tflite-cupy[cuda13]."
-            raise MissingDependencyError(f"no GPU: {reason}", hint=hint)
-        self.xp = import_cupy()
-        self.name = f"cuda:{device}"
-        self.device = self.xp.cuda.Device(device)
-        self._idle: list[Any] = []
-        self._lock = threading.Lock()
+    @property
+    def xp(self) -> Any:
+        """The array module that works on its arrays."""
 
-    def put(self, host: np.ndarray) -> Array:
-        return self.xp.asarray(host)
+    @property
+    def arch(self) -> int:
+        """Compute capability times ten: 90 for sm_90."""
 
-    def get(self, arrays: Sequence[Array]) -> list[np.ndarray]:
-        stream = self.xp.cuda.get_current_stream()
-        staged = [self._fetch(array, stream) for array in arrays]
-        stream.synchronize()
-        return [host.copy() if is_staged else host for host, is_staged in staged]
-
-    def _fetch(self, array: Array, stream: Any) -> tuple[np.ndarray, bool]:
-        """Host memory that the array's values are on their way to, and whether that is page-locked."""
-        is_staged = 0 < array.nbytes <= _STAGED_BYTES
-        host = np.empty(array.shape, array.dtype)
-        if is_staged:
-            memory = self.xp.cuda.alloc_pinned_memory(array.nbytes)
-            host = np.frombuffer(memory, array.dtype, array.size).reshape(array.shape)
-        array.get(stream=stream, out=host, blocking=False)
-        return host, is_staged
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What its array module raises beyond what NumPy does."""
 
     def owns(self, value: Any) -> bool:
-        if isinstance(value, np.ndarray | np.generic):
-            return False
-        if isinstance(value, self.xp.ndarray):
-            return bool(value.device.id == self.device.id)
-        if hasattr(value, "__dlpack_device__"):
-            kind, number = value.__dlpack_device__()
-            return int(kind) == _DLPACK_CUDA and number == self.device.id
-        return hasattr(value, "__cuda_array_interface__")
+        """Whether a caller's value lives on this device."""
 
     def adopt(self, value: Any) -> Array:
-        if isinstance(value, self.xp.ndarray):
-            return value
-        with self.device:
-            array = self.xp.from_dlpack(value) if hasattr(value, "__dlpack__") else self.xp.asarray(value)
-        if array.device.id != self.device.id:
-            raise InputError(f"got an array on CUDA device {array.device.id}, expected one on {self.name}")
-        return array
+        """A value that it owns, as an array, uncopied."""
 
-    @contextmanager
-    def lane(self) -> Iterator[None]:
-        """A stream of this call's own: starts after what the caller has queued, and has finished at the end."""
-        with self.device:
-            queued = self.xp.cuda.get_current_stream().record()
-            stream = self._borrow()
-            stream.wait_event(queued)
-            try:
-                with stream:
-                    yield
-            finally:
-                stream.synchronize()
-                with self._lock:
-                    self._idle.append(stream)
+    def memory(self, nbytes: int) -> Any:
+        """New `Memory`. Raises LimitError if there is not enough."""
 
-    def mark(self) -> Any:
-        return self.xp.cuda.get_current_stream().record()
+    def array(self, memory: Any, offset: int, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+        """An array in it, from byte `offset` on."""
 
-    def follow(self, mark: Any) -> None:
-        self.xp.cuda.get_current_stream().wait_event(mark)
+    def address(self, array: Array) -> int:
+        """Where its first element is."""
 
-    def _borrow(self) -> Any:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return self.xp.cuda.Stream(non_blocking=True)
+    def pinned(self, nbytes: int) -> np.ndarray:
+        """Page-locked host memory, uint8 [nbytes]."""
+
+    def copy_in(self, target: Array, source: np.ndarray) -> None:
+        """Host to device; `source` must not change before that is done."""
+
+    def copy_out(self, target: np.ndarray, source: Array) -> None:
+        """Device to host; `target` has the values when that is done."""
+
+    def copy(self, target: Array, source: Array) -> None:
+        """Within the device."""
+
+    def stream(self) -> Any:
+        """A new stream."""
+
+    def current(self) -> Any:
+        """The current stream of this thread."""
+
+    def using(self, stream: Any) -> AbstractContextManager[Any]:
+        """Make it the current one, on this device."""
+
+    def record(self) -> Any:
+        """An event: the point that the current stream has reached."""
+
+    def wait(self, event: Any) -> None:
+        """Let the current stream wait for an event."""
+
+    def await_event(self, event: Any) -> None:
+        """Wait, on the host, for an event."""
+
+    def synchronize(self) -> None:
+        """Wait until all work of the current stream is done."""
+
+    def load(self, kernel: Kernel) -> Any:
+        """A kernel, compiled. Thread-safe."""
+
+    def launch(self, function: Any, grid: Dim, block: Dim, shared: int, arguments: Sequence[int | np.generic]) -> None:
+        """Launch a loaded kernel; addresses are given as int."""
+
+    def begin_capture(self) -> None:
+        """From now on launches of the current stream are recorded instead of run; nothing else may happen on it."""
+
+    def end_capture(self) -> Any:
+        """The graph of what was recorded."""
+
+    def replay(self, graph: Any) -> None:
+        """Run a graph."""

@@ -21,8 +21,12 @@ MAX_BODY_SHAPES = 8
 OptionalShape: TypeAlias = Shape | None
 """None: not known when the plan is made."""
 
-PlanKey: TypeAlias = tuple[tuple[OptionalShape, ...], tuple[str, ...], bool]
-"""Input shapes, names of the input spaces, whether every tensor is kept."""
+HeldKey: TypeAlias = tuple[tuple[tuple[str, str], Shape], ...]
+"""Shapes of variables by name."""
+
+PlanKey: TypeAlias = tuple[tuple[OptionalShape, ...], tuple[str, ...], bool, frozenset[int], HeldKey]
+"""Input shapes, names of the input spaces, whether every tensor is kept, inputs that may be overwritten, shapes of
+variables."""
 
 
 class PlanCache:
@@ -32,6 +36,7 @@ class PlanCache:
         self._plans: OrderedDict[PlanKey, Plan] = OrderedDict()
         self._lock = threading.Lock()
         self._seen: set[tuple[OptionalShape, ...]] = set()  # what control flow asked for, open shapes left out
+        self._held: set[HeldKey] = set()
         self._varies: tuple[bool, ...] = ()  # per input, once too many shapes were seen
         self._last: tuple[PlanKey, Plan] | None = None  # found last, and so the most recently used
         self.newest: Plan | None = None
@@ -65,6 +70,12 @@ class PlanCache:
         if self._varies:
             shapes = _opened(shapes, self._varies)
         return shapes if shapes in self._seen else self._noted(shapes)
+
+    def held(self, shapes: HeldKey) -> HeldKey:
+        """The shapes of variables to plan for: these, or none where they have changed too often."""
+        if shapes not in self._held and len(self._held) < MAX_BODY_SHAPES:
+            self._held.add(shapes)
+        return shapes if shapes in self._held else ()
 
     def _noted(self, shapes: tuple[OptionalShape, ...]) -> tuple[OptionalShape, ...]:
         with self._lock:

@@ -39,6 +39,9 @@ class Space(Protocol):
     def put(self, host: np.ndarray) -> Array:
         """A copy of a host array in this space."""
 
+    def stage(self, host: np.ndarray) -> Array:
+        """The same, but only until the call ends."""
+
     def get(self, arrays: Sequence[Array]) -> list[np.ndarray]:
         """Copies on the host; waits once for all of them."""
 
@@ -50,6 +53,12 @@ class Space(Protocol):
 
     def lane(self) -> AbstractContextManager[None]:
         """Entered around each call: what the call needs of this space alone, such as a stream."""
+
+    def give(self, array: Array) -> Array:
+        """A copy for the caller to keep, which another stream than the call's may read."""
+
+    def wait(self) -> None:
+        """Wait until this call's work is done."""
 
     def mark(self) -> Any:
         """The point that this call's work has reached; None where work is done when the functions return."""
@@ -66,6 +75,8 @@ class HostSpace:
     def put(self, host: np.ndarray) -> Array:
         return host
 
+    stage = put
+
     def get(self, arrays: Sequence[Array]) -> list[np.ndarray]:
         return list(arrays)
 
@@ -77,6 +88,12 @@ class HostSpace:
 
     def lane(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def give(self, array: Array) -> Array:
+        return array.copy()
+
+    def wait(self) -> None:
+        return None
 
     def mark(self) -> None:
         return None
@@ -118,13 +135,15 @@ class Partition:
     inputs: tuple[int, ...]  # tensors that the nodes read and do not make; constants are not among them
     outputs: tuple[int, ...]  # tensors that the nodes make and others read
     constants: Mapping[int, np.ndarray]  # tensors with known values that the nodes read
+    donated: frozenset[int] = frozenset()  # inputs that nobody reads any more and that may be overwritten
 
 
 Executable: TypeAlias = "Callable[[Lane, Sequence[Array]], Sequence[Array]]"
 """Runs a partition: arrays of `partition.inputs` in, arrays of `partition.outputs` out, all in the delegate's space.
 
-It must not write to its inputs, and may be called from several threads at once, each with its own lane.
-If `lane.observer` is set it is called as observer(graph index, node index, delegate name) after each node.
+It must not write to its inputs but those donated, and may be called from several threads at once, each with its own
+lane. If `lane.observer` is set it is called as observer(graph index, node index, delegate name) after each node. An
+attribute `details`, a mapping of names to numbers, texts and mappings of such, is shown by the delegation report.
 """
 
 

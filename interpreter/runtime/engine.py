@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any
@@ -15,10 +16,12 @@ from ..errors import DelegationError, GraphError, KernelError, LimitError, Polic
 from ..graph import Graph, Model, TensorSpec
 from ..ops.base import ControlOp, Op
 from ..ops.binding import UnknownOp
+from ..ops.control import CallOnce
 from ..ops.flex import Flex
 from .builder import PlanBuilder
-from .cache import OptionalShape, PlanCache
+from .cache import HeldKey, OptionalShape, PlanCache, PlanKey
 from .delegate import HOST, BoundNode, Delegate, Space
+from .held import VariableName, variables_read
 from .lane import Lane, Observer
 from .partition import Nobody, choose, delegation_error, join_islands, stray_nodes, units
 from .plan import Plan, Run, Value, brought, fetch, unshared, value_at
@@ -52,6 +55,7 @@ class Engine:
         """Spaces other than host memory, whose arrays a caller may pass in uncopied."""
         self.shapes: dict[int, dict[int, tuple[int, ...]]] = {}
         """Per subgraph that a signature runner called, the shapes of its inputs and outputs in the last call."""
+        self._reads: dict[int, tuple[tuple[VariableName, ...], tuple[int, ...]]] = {}
         self._logged: set[int] = set()
         self._checked: set[int] = set()
 
@@ -62,22 +66,25 @@ class Engine:
         spaces: Sequence[Space] | None = None,
         *,
         keep_all: bool = False,
+        donated: frozenset[int] = frozenset(),
     ) -> Plan:
         """The plan of a subgraph for these input shapes, made on first use.
 
         `shapes` and `spaces` are in the order of `graph.inputs`; a shape is None where it is not known. `keep_all`
-        keeps every tensor. Raises UnsupportedError or PolicyError for a node that no delegate runs, DelegationError for
-        one that the required delegate does not run, KernelError for impossible shapes.
+        keeps every tensor; `donated` are inputs that the call may overwrite. Raises UnsupportedError or PolicyError for
+        a node that no delegate runs, DelegationError for one that the required delegate does not run, KernelError for
+        impossible shapes.
         """
         where = tuple(spaces) if spaces is not None else (HOST,) * len(graph.inputs)
-        key = (tuple(shapes), tuple([space.name for space in where]), keep_all)
         cache = self._caches[graph.index]
+        held = cache.held(self._held(graph)) if self.device_spaces else ()
+        key = (tuple(shapes), tuple([space.name for space in where]), keep_all, donated, held)
         plan = cache.find(key)
         if plan is None:
             with self._lock:
                 plan = cache.find(key)
                 if plan is None:
-                    plan = self._make(graph, key[0], where, keep_all)
+                    plan = self._make(graph, where, key)
                     cache.add(key, plan)
         return plan
 
@@ -122,13 +129,32 @@ class Engine:
         except KernelError:
             return self._resolver.resolve(graph, _input_specs(graph, [None] * len(graph.inputs)))
 
-    def _make(self, graph: Graph, shapes: Sequence[OptionalShape], spaces: Sequence[Space], keep_all: bool) -> Plan:
-        resolved = self._resolver.resolve(graph, _input_specs(graph, shapes), keep_all=keep_all)
+    def _held(self, graph: Graph) -> HeldKey:
+        """Shapes of the variables that a subgraph reads, of those that have a value."""
+        names, initialisers = self._stateful(graph)
+        if not names or not all(map(self.state.is_initialised, initialisers)):
+            return ()
+        shapes = ((name, self.state.variable(*name).shape) for name in names)
+        return tuple((name, shape) for name, shape in shapes if shape is not None)
+
+    def _stateful(self, graph: Graph) -> tuple[tuple[VariableName, ...], tuple[int, ...]]:
+        """The variables that a subgraph reads, and its initialisers."""
+        if graph.index not in self._reads:
+            ops = self._resolver.ops(graph)
+            initialisers = tuple(i for op in ops if isinstance(op, CallOnce) for i in op.subgraphs)
+            self._reads[graph.index] = variables_read(graph, ops), initialisers
+        return self._reads[graph.index]
+
+    def _make(self, graph: Graph, spaces: Sequence[Space], key: PlanKey) -> Plan:
+        shapes, _, keep_all, donated, held = key
+        specs = _input_specs(graph, shapes)
+        resolved = self._resolver.resolve(graph, specs, keep_all=keep_all, held=dict(held))
         choices = choose(graph, resolved.live, self.delegates, self._require)
         self._check_bodies(graph)
         if self._require is None:
             choices = join_islands(choices, self.delegates)
-        builder = PlanBuilder(graph, resolved, choices, spaces, devices=bool(self.device_spaces))
+        devices = bool(self.device_spaces)
+        builder = PlanBuilder(graph, resolved, choices, spaces, devices=devices, donated=donated)
         plan = builder.build(units(choices), keep_all)
         self._log(plan)
         return plan
@@ -170,33 +196,49 @@ class Engine:
         values: Sequence[Value],
         tensors: Sequence[int],
         *,
-        to_host: bool = True,
+        target: Space | None = HOST,
+        donated: AbstractSet[int] = frozenset(),
         bodies: dict[int, dict[int, np.ndarray]] | None = None,
     ) -> list[Value]:
         """Run a plan as a call of its own: the values of `tensors` (outputs, or any that the plan keeps).
 
-        They are brought to the host with one wait, or left where they were made. `bodies` is filled with the tensors
-        of the last run of each subgraph that control flow called: {subgraph: {tensor: array}}.
+        They are brought to `target`, to the host with one wait, or left where they were made (None). `donated` are
+        inputs that the plan may have overwritten. `bodies` is filled with the tensors of the last run of each subgraph
+        that control flow called: {subgraph: {tensor: array}}.
         """
         with ExitStack() as stack:
             for space in self.device_spaces:
                 stack.enter_context(space.lane())
             stack.enter_context(np.errstate(all="ignore"))
             lane = Lane(self.state, self.observer, bodies=None if bodies is None else {})
+            stack.callback(self._release, lane)
             slots = plan.run(values, lane, self)
             results = [value_at(slots, plan.kept[tensor]) for tensor in tensors]
             if bodies is not None and lane.bodies is not None:
                 bodies.update((graph, _fetched(body, kept)) for graph, (body, kept) in lane.bodies.items())
-            if to_host:
+            if target is HOST:
                 return [Value(HOST, array) for array in fetch(results)]
-            return unshared(results, [*(value.array for value in values), *lane.borrowed])
+            if target is not None:
+                results = [Value(target, array) for array in brought(results, target)]
+            inputs = list(zip(plan.graph.inputs, values, strict=True))
+            given = [value.array for tensor, value in inputs if tensor in donated]
+            kept = [value.array for tensor, value in inputs if tensor not in donated]
+            return unshared(results, [*kept, *(array for _, array in lane.borrowed)], given)
 
-    def invoke(self, graph: int, values: Sequence[Value], lane: Lane) -> list[Value]:
-        """Run a subgraph as part of the call that `lane` belongs to."""
-        plan = self._body_plan(graph, values, lane)
+    def _release(self, lane: Lane) -> None:
+        """Let go of variables' values, once nothing of the call reads them any more."""
+        for space in self.device_spaces if lane.borrowed else ():
+            space.wait()
+        for variable, array in lane.borrowed:
+            variable.release(array)
+
+    def invoke(self, graph: int, values: Sequence[Value | None], lane: Lane) -> list[Value]:
+        """Run a subgraph as part of the call that `lane` belongs to; None for an absent operand."""
+        given = [self._blank(graph, place) if value is None else value for place, value in enumerate(values)]
+        plan = self._body_plan(graph, given, lane)
         lane.depth += 1
         try:
-            slots = plan.run(values, lane, self)
+            slots = plan.run(given, lane, self)
         finally:
             lane.depth -= 1
         if lane.bodies is not None:
@@ -221,6 +263,12 @@ class Engine:
             raise GraphError(f"subgraph {graph} takes {len(target.inputs)} values, got {len(values)}")
         shapes = self._caches[graph].body_shapes(tuple([v.array.shape for v in values]))
         return self.plan(target, shapes, [v.space for v in values], keep_all=lane.bodies is not None)
+
+    def _blank(self, graph: int, place: int) -> Value:
+        """A value of the declared shape that takes no memory."""
+        target = self._graph(graph)
+        tensor = target.tensors[target.inputs[place]]
+        return Value(HOST, np.broadcast_to(np.zeros((), tensor.type.dtype), tensor.shape))
 
     def once(self, graph: int, lane: Lane) -> None:
         """Run an initialiser subgraph unless this interpreter has run it."""

@@ -28,7 +28,7 @@ class Lane:
     state: State
     observer: Observer | None = None
     depth: int = 0  # subgraphs entered from subgraphs
-    borrowed: list[Array] = field(default_factory=list)  # values of variables on a device, held until the call ends
+    borrowed: list[tuple[Variable, Array]] = field(default_factory=list)  # values on a device, until the call ends
     bodies: dict[int, tuple[Plan, list[Any]]] | None = None  # last run of each subgraph, for calls that keep all
 
 
@@ -41,9 +41,19 @@ class DeviceState:
 
     def read(self, variable: Variable) -> Array:
         """The value in this space. Another call may replace it, so this call holds on to it."""
-        array = variable.read(self.space)
-        self.lane.borrowed.append(array)
+        array = variable.borrow(self.space)
+        self.lane.borrowed.append((variable, array))
         return array
+
+    def take(self, variable: Variable) -> Array:
+        """The value in this space, to be overwritten by the holder of the variable's lock and given back."""
+        return variable.take(self.space)
+
+    def give(self, variable: Variable, value: Array) -> None:
+        """Replace the value by what `take` gave; it may leave the call as a copy only."""
+        variable.give(value, self.space)
+        variable.borrow(self.space)
+        self.lane.borrowed.append((variable, value))
 
     def assign(self, variable: Variable, value: Array) -> None:
         """Replace the value by a copy of an array of this space."""

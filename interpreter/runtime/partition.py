@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -114,10 +115,11 @@ class Nobody:
 
 
 def _first(graph: Graph, bound: BoundNode, delegates: Sequence[Delegate]) -> Choice:
-    if isinstance(bound.op, ControlOp):
+    is_control = isinstance(bound.op, ControlOp)
+    if is_control and refusal(bound.op, bound.ins) is None:
         return Choice(bound, None, tuple((d.name, "control flow runs between partitions.") for d in delegates))
     refusals: list[tuple[str, str]] = []
-    for delegate in delegates:
+    for delegate in () if is_control else delegates:
         sentence = delegate.refuses(bound)
         if sentence is None:
             return Choice(bound, delegate, tuple(refusals))
@@ -164,8 +166,10 @@ def units(choices: Sequence[Choice]) -> list[Unit]:
 
 
 def _dependencies(choices: Sequence[Choice]) -> list[set[int]]:
-    """Per node, the nodes that must run before it: makers of its inputs, and the node with effects before it."""
+    """Per node, the nodes that must run before it: makers of its inputs, readers and makers of what it writes anew
+    (variable tensors), and the node with effects before it."""
     maker: dict[int, int] = {}
+    readers: dict[int, list[int]] = {}  # of the present value
     last_effect: int | None = None
     needs = []
     for index, choice in enumerate(choices):
@@ -175,8 +179,14 @@ def _dependencies(choices: Sequence[Choice]) -> list[set[int]]:
             if last_effect is not None:
                 before.add(last_effect)
             last_effect = index
-        maker.update(dict.fromkeys(node.outputs, index))
-        needs.append(before)
+        for tensor in node.inputs:
+            readers.setdefault(tensor, []).append(index)
+        for tensor in node.outputs:
+            before.update(readers.pop(tensor, ()))
+            if tensor in maker:
+                before.add(maker[tensor])
+            maker[tensor] = index
+        needs.append(before - {index})
     return needs
 
 
@@ -210,8 +220,11 @@ def _has_weights(bound: BoundNode) -> bool:
     return any(s is not None and s.value is not None and s.value.nbytes > _WEIGHT_BYTES for s in bound.ins)
 
 
-def partition(graph: Graph, unit: Unit, read_later: set[int] | None) -> Partition:
-    """The partition of a unit; `read_later` are the tensors that it makes and others read, None for all it makes."""
+def partition(
+    graph: Graph, unit: Unit, read_later: set[int] | None, donated: AbstractSet[int] = frozenset()
+) -> Partition:
+    """The partition of a unit; `read_later` are the tensors that it makes and others read, None for all it makes,
+    `donated` those that nobody reads after it and that may be overwritten."""
     made: set[int] = set()
     inputs: dict[int, None] = {}
     constants = {}
@@ -226,4 +239,4 @@ def partition(graph: Graph, unit: Unit, read_later: set[int] | None) -> Partitio
         made.update(bound.node.outputs)
     order = [i for bound in unit.nodes for i in bound.node.outputs]
     outputs = tuple(dict.fromkeys(i for i in order if read_later is None or i in read_later))
-    return Partition(graph, unit.nodes, tuple(inputs), outputs, constants)
+    return Partition(graph, unit.nodes, tuple(inputs), outputs, constants, frozenset(donated & inputs.keys()))

@@ -35,7 +35,7 @@ Place: TypeAlias = tuple[int, Space | None]
 class Invoker(Protocol):
     """Runs subgraphs on behalf of control-flow steps (`runtime.engine.Engine`)."""
 
-    def invoke(self, graph: int, values: Sequence[Value], lane: Lane) -> list[Value]: ...
+    def invoke(self, graph: int, values: Sequence[Value | None], lane: Lane) -> list[Value]: ...
 
     def settle(self, graphs: Sequence[int], values: Sequence[Value], lane: Lane) -> list[Value]: ...
 
@@ -71,7 +71,7 @@ class Move:
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         arrays = self.source.get([slots[source] for source, _ in self.pairs])
         for (_, target), array in zip(self.pairs, arrays, strict=True):
-            slots[target] = self.target.put(array)
+            slots[target] = self.target.stage(array)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,19 +100,35 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Store:
+    """Set a variable tensor to what a node that knows nothing of variables has written."""
+
+    source: Place
+    target: int
+    shape: tuple[int, ...]
+
+    def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
+        space, array = value_at(slots, self.source)
+        if array.shape != self.shape:
+            raise KernelError(f"a variable of shape {list(self.shape)} got a value of shape {list(array.shape)}.")
+        slots[self.target].assign(array, space)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Branch:
     """Execute a control-flow node; its results stay where its subgraphs made them."""
 
     unit: Unit
     graph: Graph
-    inputs: tuple[Place, ...]
+    inputs: tuple[Place | None, ...]  # None: an absent operand
     outputs: tuple[Place, ...]
 
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         bound = self.unit.nodes[0]
         call = _Subgraphs(invoker, lane)
         try:
-            results = bound.op.execute(call, *[value_at(slots, place) for place in self.inputs])  # type: ignore[attr-defined]
+            values = [place and value_at(slots, place) for place in self.inputs]
+            results = bound.op.execute(call, *values)  # type: ignore[attr-defined]
         except BODY_ERRORS as error:
             if (named := node_error(error, self.graph, bound.node)) is error:
                 raise
@@ -130,7 +146,7 @@ class _Subgraphs:
     invoker: Invoker
     lane: Lane
 
-    def invoke(self, graph: int, values: Sequence[Value]) -> list[Value]:
+    def invoke(self, graph: int, values: Sequence[Value | None]) -> list[Value]:
         return self.invoker.invoke(graph, values, self.lane)
 
     def settle(self, graphs: Sequence[int], values: Sequence[Value]) -> list[Value]:
@@ -176,23 +192,24 @@ def brought(values: Sequence[Value], target: Space) -> list[Array]:
             continue
         arrays = values[indices[0]].space.get([results[i] for i in indices])
         for index, array in zip(indices, arrays, strict=True):
-            results[index] = target.put(array)
+            results[index] = target.stage(array)
     return results
 
 
-def unshared(values: Sequence[Value], others: Sequence[Array]) -> list[Value]:
-    """The values, those on a device as arrays of their own: no view, none of `others`, none given twice."""
+def unshared(values: Sequence[Value], others: Sequence[Array], given: Sequence[Array] = ()) -> list[Value]:
+    """The values, those on a device as arrays of their own: no view but those `given`, none of `others`, none twice."""
     taken = list(others)
     results = []
     for space, array in values:
-        if space is not HOST and (array.base is not None or any(array is other for other in taken)):
-            array = array.copy()
+        is_given = any(array is other for other in given)
+        if space is not HOST and ((array.base is not None and not is_given) or any(array is t for t in taken)):
+            array = space.give(array)
         taken.append(array)
         results.append(Value(space, array))
     return results
 
 
-Step = Run | Move | Settle | Load | Branch
+Step = Run | Move | Settle | Load | Store | Branch
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,6 +15,7 @@ from ..ops.binding import bind
 from ..ops.checks import TypeMismatch, evaluate, infer_outputs, refusal
 from .delegate import BoundNode
 from .faults import BODY_ERRORS, node_error
+from .held import NOTHING_HELD, HeldShapes, Tracker
 
 MAX_DEPTH = 32
 """How deep subgraphs may call subgraphs."""
@@ -53,27 +54,30 @@ class Resolver:
                 )
             return self._ops[graph.index]
 
-    def resolve(self, graph: Graph, inputs: Sequence[TensorSpec], *, keep_all: bool = False) -> Resolved:
+    def resolve(
+        self, graph: Graph, inputs: Sequence[TensorSpec], *, keep_all: bool = False, held: HeldShapes = NOTHING_HELD
+    ) -> Resolved:
         """Specs and live nodes of `graph` for these input specs. Raises KernelError for shapes that a node can't take.
 
-        `keep_all` keeps every node, so that every tensor is computed by a call.
+        `keep_all` keeps every node, so that every tensor is computed by a call; `held` are the shapes of variables.
         """
         with self._lock:
-            return self._resolve(graph, inputs, keep_all)
+            return self._resolve(graph, inputs, keep_all, held)
 
     def outputs(self, graph: Graph, inputs: Sequence[TensorSpec], depth: int = 0) -> list[TensorSpec]:
         """Output specs of `graph` for these input specs."""
         with self._lock:
-            specs, _ = self._infer(graph, inputs, depth)
+            specs, _ = self._infer(graph, inputs, depth, NOTHING_HELD)
             return [specs[i] for i in graph.outputs]
 
-    def _resolve(self, graph: Graph, inputs: Sequence[TensorSpec], keep_all: bool) -> Resolved:
-        specs, bound = self._infer(graph, inputs, 0)
+    def _resolve(self, graph: Graph, inputs: Sequence[TensorSpec], keep_all: bool, held: HeldShapes) -> Resolved:
+        specs, bound = self._infer(graph, inputs, 0, held)
         if keep_all:
             return Resolved(tuple(specs), tuple(bound), (), ())
-        folded = [b for b in bound if b.outs and all(s.value is not None for s in b.outs) and not b.op.effects]
+        folded = [b for b in bound if b.outs and all(specs[i].value is not None for i in b.node.outputs)
+                  and not b.op.effects]  # fmt: skip
         gone = {b.node.index for b in folded}
-        needed, live, unused = set(graph.outputs), [], []
+        needed, live, unused = {*graph.outputs, *variable_tensors(graph)}, [], []
         for b in reversed(bound):
             if b.node.index in gone:
                 continue
@@ -85,19 +89,19 @@ class Resolver:
         return Resolved(tuple(specs), tuple(reversed(live)), tuple(folded), tuple(reversed(unused)))
 
     def _infer(
-        self, graph: Graph, inputs: Sequence[TensorSpec], depth: int
+        self, graph: Graph, inputs: Sequence[TensorSpec], depth: int, held: HeldShapes
     ) -> tuple[list[TensorSpec], list[BoundNode]]:
         try:
-            return self._infer_as_bound(graph, inputs, depth)
+            return self._infer_as_bound(graph, inputs, depth, held)
         except TypeMismatch:
             if graph.index in self._retyped:
                 raise
             self._retyped.add(graph.index)
             self._ops[graph.index] = tuple(_retyped(graph, self.ops(graph)))
-            return self._infer_as_bound(graph, inputs, depth)
+            return self._infer_as_bound(graph, inputs, depth, held)
 
     def _infer_as_bound(
-        self, graph: Graph, inputs: Sequence[TensorSpec], depth: int
+        self, graph: Graph, inputs: Sequence[TensorSpec], depth: int, held: HeldShapes
     ) -> tuple[list[TensorSpec], list[BoundNode]]:
         if depth > MAX_DEPTH:
             raise LimitError(f"subgraphs call each other more than {MAX_DEPTH} deep", where=f"subgraphs[{graph.index}]")
@@ -106,14 +110,17 @@ class Resolver:
         for index, spec in zip(graph.inputs, inputs, strict=True):
             specs[index] = replace(spec, name=graph.tensors[index].name, value=None)
         bound = []
-        open_states = _open_states(graph)
-        for node, op in zip(graph.nodes, self.ops(graph), strict=True):
+        variables, open_states = variable_tensors(graph), _open_states(graph)
+        ops = self.ops(graph)
+        tracker = Tracker(graph, ops, held)
+        for node, op in zip(graph.nodes, ops, strict=True):
             if not open_states.keys().isdisjoint(node.inputs):
                 _close_states(node, op, specs, open_states)
             ins = tuple(None if i == ABSENT else specs[i] for i in node.inputs)
-            outs = self._node_outputs(graph, node, op, ins, fixed, depth)
+            outs = tracker.passed(node, op, ins, self._node_outputs(graph, node, op, ins, fixed, depth))
             for index, spec in zip(node.outputs, outs, strict=True):
-                specs[index] = spec
+                if index not in variables:  # which stay what they are declared as
+                    specs[index] = spec
             bound.append(BoundNode(node, op, ins, tuple(outs)))
         return specs, bound
 
@@ -137,15 +144,15 @@ class Resolver:
     def _control_outputs(self, op: ControlOp, ins: Sequence[TensorSpec | None], depth: int) -> list[TensorSpec]:
         graphs = self.model.graphs
 
-        def infer_graph(index: int, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
+        def infer_graph(index: int, inputs: Sequence[TensorSpec | None]) -> list[TensorSpec]:
             if not 0 <= index < len(graphs):
                 raise GraphError(f"{op.name} names subgraph {index}; the model has {len(graphs)}")
             if len(inputs) != len(graphs[index].inputs):
                 raise GraphError(f"{op.name} gives {len(inputs)} values to subgraph {index} of "
                                  f"{len(graphs[index].inputs)} inputs")  # fmt: skip
-            return self.outputs(graphs[index], inputs, depth + 1)
+            return self.outputs(graphs[index], _given(op, graphs[index], inputs), depth + 1)
 
-        results = op.infer_through(infer_graph, [s for s in ins if s is not None])
+        results = op.infer_through(infer_graph, ins)
         if len(results) != len(op.outs):
             raise GraphError(f"{op.name} has {len(op.outs)} outputs, its subgraphs give {len(results)}")
         return [replace(declared, shape=s.shape, value=None) for declared, s in zip(op.outs, results, strict=True)]
@@ -193,9 +200,24 @@ def _retyped(graph: Graph, ops: Sequence[Op]) -> Iterator[Op]:
         yield replace(op, outs=tuple(outs))
 
 
+def _given(op: ControlOp, body: Graph, inputs: Sequence[TensorSpec | None]) -> list[TensorSpec]:
+    """The input specs of a body; as declared for operands that are absent, which it must not read. GraphError if so."""
+    absent = {tensor: place for place, (tensor, s) in enumerate(zip(body.inputs, inputs, strict=True)) if s is None}
+    read = {i for node in body.nodes for i in node.inputs}.union(body.outputs) if absent else set()
+    for tensor in absent.keys() & read:
+        raise GraphError(f"{op.name} gives nothing as input {absent[tensor]} of subgraph {body.index}, which reads it")
+    declared = (body.tensors[i] for i in body.inputs)
+    return [TensorSpec(t.type, t.shape) if s is None else s for s, t in zip(inputs, declared, strict=True)]
+
+
+def variable_tensors(graph: Graph) -> set[int]:
+    """The tensors that keep their values from call to call; those that are inputs are given anew in each."""
+    return {i for i, tensor in enumerate(graph.tensors) if tensor.is_variable}.difference(graph.inputs)
+
+
 def _open_states(graph: Graph) -> dict[int, tuple[int | None, ...]]:
     """Declared dimensions of the variable tensors that have unknown ones."""
-    tensors = ((i, t.dims) for i, t in enumerate(graph.tensors) if t.is_variable and i not in graph.inputs)
+    tensors = ((i, graph.tensors[i].dims) for i in sorted(variable_tensors(graph)))
     return {i: dims for i, dims in tensors if dims is not None and None in dims}
 
 

@@ -65,6 +65,10 @@ class State:
                 variable.assign(_zeros(spec))
             self._memories.clear()
 
+    def is_initialised(self, graph: int) -> bool:
+        """Whether an initialiser subgraph has run."""
+        return graph in self._initialised
+
     def once(self, graph: int, run: Callable[[], object]) -> None:
         """Run the initialiser subgraph `graph` unless it has run before; other threads wait until it has."""
         if graph in self._initialised:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.build import F32, I32, RESOURCE, STRING, GraphBuilder, model
 from tests.delegates.partitions import bound, f32, flex_options, i32, kind, node_def, run, strings, whole
-from tests.engines import engine_of
+from tests.engines import call, engine_of
 from tests.fakes import FakeArray, FakeGpuDelegate
 from tflite_cupy.delegates.arrays import ArrayDelegate, Kernel
 from tflite_cupy.delegates.cpu import CpuDelegate
@@ -24,7 +24,6 @@ from tflite_cupy.interpreter.graph import Graph
 from tflite_cupy.interpreter.ops.base import Op
 from tflite_cupy.interpreter.runtime.delegate import HOST, BoundNode, Executable
 from tflite_cupy.interpreter.runtime.lane import Lane
-from tflite_cupy.interpreter.runtime.plan import Value
 from tflite_cupy.interpreter.runtime.state import State
 
 W = f32([[1, 2], [3, 4]])
@@ -228,9 +227,7 @@ def test_numpy_does_not_warn() -> None:
     b = GraphBuilder()
     x = b.input(F32, [2])
     engine = engine_of(model(b.graph([b.add("DIV", [x, x])])))
-    graph = engine.model.graphs[0]
-    (result,) = engine.call(engine.plan(graph, [(2,)]), [Value(HOST, f32([0, 1]))], graph.outputs)
-    assert np.isnan(result.array[0])
+    assert np.isnan(call(engine, f32([0, 1]))[0][0])
 
 
 def test_calls_may_overlap() -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
-from bench_models import mobilenet_v2
+from networks import mobilenet_v2
 
-from tests.ops.harness import Case, Operand, const, one_op, q
+from tests.litert import reference_interpreter
+from tests.ops.harness import Case, Operand, const, one_op, q, reference
 from tests.ops.test_conv import CONV, DEPTHWISE, SAME, TRANSPOSE, VALID, floats, int8, int16, real, stored, weights
 from tests.ops.test_matmul import CASES as MATMUL
 from tests.ops.test_pool import CASES as POOL
 from tflite_cupy import Interpreter, write_model
 from tflite_cupy.delegates.cpu import kernels
 from tflite_cupy.delegates.cpu.kernels import finish, gemm, packing, threads
+from tflite_cupy.interpreter.graph import TensorType
 from tflite_cupy.interpreter.ops.base import Activation, Op
 from tflite_cupy.interpreter.ops.checks import refusal
 from tflite_cupy.interpreter.ops.shared.fixedpoint import (
@@ -23,6 +26,24 @@ from tflite_cupy.interpreter.ops.shared.fixedpoint import (
     multiply_wide_by_quantized_multiplier,
     quantize_multiplier,
 )
+
+
+def resized(kind: type[np.integer[Any]], shape: tuple[int, ...], *size: int, **options: bool) -> Case:
+    """An image of all values of its type, made larger than two bands."""
+    image = np.random.default_rng(7).integers(np.iinfo(kind).min, np.iinfo(kind).max, shape, endpoint=True)
+    label = f"{kind.__name__}-larger-{'-'.join(options)}"
+    return Case("RESIZE_BILINEAR", [q(image.astype(kind), 0.1), const(np.int32(size))], options, label=label)
+
+
+def sixteen_by_eight(rows: int, depth: int) -> Case:
+    """FULLY_CONNECTED with a bias of 32 bits and sums that 32 bits may not hold."""
+    rng = np.random.default_rng(8)
+    given = [q(rng.integers(-9000, 9000, (rows, depth)).astype(np.int16), 1e-3),
+             q(rng.integers(-127, 128, (48, depth)).astype(np.int8), 0.01, constant=True),
+             q(rng.integers(-(10**6), 10**6, 48).astype(np.int32), 1e-5, constant=True)]  # fmt: skip
+    options = {"quantized_bias_type": TensorType.INT32}
+    return Case("FULLY_CONNECTED", given, options, [q(None, 0.04)], label=f"16x8-{rows}-{depth}", version=11)
+
 
 RELU6 = {"fused_activation_function": Activation.RELU6}
 TWICE = {"stride_h": 2, "stride_w": 2}
@@ -46,7 +67,11 @@ LARGER = [
     stored("CONV_2D", int16(1, 20, 21, 32), weights(24, 3, 3, 32, channels=24), 24, q(None, 2e-3), "16x8", SAME),
     stored("DEPTHWISE_CONV_2D", int16(1, 20, 21, 32), weights(1, 3, 3, 32, channels=32, axis=3), 32, q(None, 1e-3),
            "16x8", SAME, TWICE),
+    resized(np.int16, (2, 31, 30, 17), 160, 140, half_pixel_centers=True),
+    resized(np.int8, (1, 200, 7, 19), 399, 60, align_corners=True),
+    resized(np.uint8, (1, 9, 400, 13), 62, 401),
 ]  # fmt: skip
+DEEP = [sixteen_by_eight(1, 1500), sixteen_by_eight(40, 1500)]
 
 
 def bound(case: Case) -> tuple[Op, dict[int, np.ndarray], list[np.ndarray | None]]:
@@ -70,7 +95,7 @@ def has_kernel(case: Case) -> bool:
     return kernels.prepare(op, constants, 1) is not None
 
 
-CASES = [*LARGER, *filter(has_kernel, (*CONV, *DEPTHWISE, *TRANSPOSE, *MATMUL, *POOL))]
+CASES = [*LARGER, *DEEP, *filter(has_kernel, (*CONV, *DEPTHWISE, *TRANSPOSE, *MATMUL, *POOL))]
 
 
 def assert_same(got: Any, want: Any) -> None:
@@ -214,13 +239,8 @@ def test_few_rows_share_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.reference
 @pytest.mark.parametrize("quantized", [False, True], ids=["float32", "int8"])
 def test_a_whole_network_gives_what_the_reference_gives(quantized: bool) -> None:
-    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai_edge_litert is not installed")
     content = write_model(mobilenet_v2(quantized=quantized, resolution=64))
-    reference = litert.OpResolverType.BUILTIN_REF
-    interpreters = [
-        Interpreter(model_content=content, device="cpu", num_threads=2),
-        litert.Interpreter(model_content=content, experimental_op_resolver_type=reference),
-    ]
+    interpreters = [Interpreter(model_content=content, device="cpu", num_threads=2), reference_interpreter(content)]
     ours, theirs = (_scores(interpreter) for interpreter in interpreters)
     if quantized:
         np.testing.assert_array_equal(ours, theirs)
@@ -236,3 +256,24 @@ def _scores(interpreter: Any) -> np.ndarray:
     interpreter.set_tensor(image["index"], stored.astype(image["dtype"]))
     interpreter.invoke()
     return np.asarray(interpreter.get_tensor(scores["index"]))
+
+
+def test_idle_workers_hold_on_to_no_arrays() -> None:
+    class Work:
+        def __call__(self, start: int, stop: int) -> None:
+            pass
+
+    work = Work()
+    kept = weakref.ref(work)
+    threads.split(3, 3, work)
+    del work
+    assert kept() is None
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("case", [*DEEP, *(c for c in LARGER if c.operator == "RESIZE_BILINEAR")], ids=str)
+def test_kernels_of_large_operands_follow_the_reference(case: Case) -> None:
+    op, constants, operands = bound(case)
+    kernel = kernels.prepare(op, constants, 2)
+    assert kernel is not None
+    np.testing.assert_array_equal(kernel(*operands), reference(case)[0])

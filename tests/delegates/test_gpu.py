@@ -12,7 +12,8 @@ import pytest
 from tests.build import F32, GraphBuilder
 from tests.delegates.partitions import run, whole
 from tflite_cupy.delegates.cpu import CpuDelegate
-from tflite_cupy.delegates.gpu import CupyGpuDelegate, CupySpace, available, device
+from tflite_cupy.delegates.gpu import CupyGpuDelegate, available, cupy_device
+from tflite_cupy.delegates.gpu.space import DeviceSpace
 from tflite_cupy.interpreter.errors import MissingDependencyError
 from tflite_cupy.interpreter.graph import Graph
 from tflite_cupy.interpreter.runtime.lane import Lane
@@ -32,16 +33,16 @@ def graph() -> Graph:
 def test_available_gives_a_reason_and_does_not_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     usable, reason = available()
     assert usable is not bool(reason)
-    device.import_cupy.cache_clear()
+    cupy_device.import_cupy.cache_clear()
     monkeypatch.setitem(sys.modules, "cupy", None)
     usable, reason = available()
-    device.import_cupy.cache_clear()
+    cupy_device.import_cupy.cache_clear()
     assert not usable
     assert reason.startswith("CuPy can't be imported: import of cupy halted")
 
 
 def test_without_a_device_the_delegate_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "available", lambda number: (False, f"there is no CUDA device {number}: 1 found."))
+    monkeypatch.setattr(cupy_device, "available", lambda number: (False, f"there is no CUDA device {number}: 1 found."))
     with pytest.raises(MissingDependencyError, match=r"no GPU: there is no CUDA device 7: 1 found\. Install"):
         CupyGpuDelegate(7)
 
@@ -83,7 +84,7 @@ def test_calls_may_overlap() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("shape", [(3, 5), (0, 2), (), (2048, 1024)])
 def test_there_and_back(shape: tuple[int, ...]) -> None:
-    space = CupySpace()
+    space = DeviceSpace(cupy_device.CupyDevice())
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     device_array = space.put(x)
     for array, want in ((device_array, x), (device_array.T, x.T)):
@@ -102,7 +103,7 @@ class Foreign:
 @pytest.mark.gpu
 @pytest.mark.parametrize("protocols", [("__cuda_array_interface__",), ("__dlpack__", "__dlpack_device__")])
 def test_arrays_on_the_device_are_taken_uncopied(protocols: tuple[str, ...]) -> None:
-    space = CupySpace()
+    space = DeviceSpace(cupy_device.CupyDevice())
     array = space.put(np.arange(4, dtype=np.float32))
     foreign = Foreign(array, protocols)
     assert space.owns(array)

@@ -29,7 +29,7 @@ def made(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_the_least_recently_used_plan_goes_first() -> None:
     plan = engine_of(counter()).plan(counter().graphs[0], [(2,)])
     cache = PlanCache()
-    keys: list[PlanKey] = [(((n,),), ("host",), False) for n in range(MAX_PLANS + 1)]
+    keys: list[PlanKey] = [(((n,),), ("host",), False, frozenset(), ()) for n in range(MAX_PLANS + 1)]
     for key in keys[:-1]:
         cache.add(key, plan)
     assert cache.find(keys[0]) is plan

@@ -189,8 +189,7 @@ UNREFERENCED = {
 @pytest.mark.reference
 @pytest.mark.parametrize(("case", "expected"), [c for c in CASES if c.id not in UNREFERENCED])
 def test_the_reference_agrees(case: Case, expected: Sequence[Any]) -> None:
-    litert = pytest.importorskip("ai_edge_litert.interpreter")
-    for got, want in zip(reference(case, litert), expected, strict=True):
+    for got, want in zip(reference(case), expected, strict=True):
         assert got.shape == (want if isinstance(want, tuple) else want.shape)
         if not isinstance(want, tuple):
             np.testing.assert_array_equal(got, want)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.build import BOOL, F32, I32, RESOURCE, GraphBuilder, model
+from tests.engines import call, engine_of
 from tflite_cupy.delegates.arrays import ArrayDelegate
 from tflite_cupy.delegates.cpu import CpuDelegate
 from tflite_cupy.interpreter.errors import DelegationError, PolicyError, UnsupportedError
@@ -251,8 +252,6 @@ def test_an_operator_s_type_counts_where_the_file_declares_another() -> None:
     x = b.input(I32, [2])
     (y,) = b.op("ADD", [x, x], [b.tensor(F32, [2])])
     (z,) = b.op("MUL", [y, x], [b.tensor(I32, [2])])
-    graph = model(b.graph([z])).graphs[0]
-    engine = Engine(model(graph), [CpuDelegate()])
-    got = engine.call(engine.plan(graph, [(2,)]), [Value(HOST, np.array([2, 3], np.int32))], graph.outputs)
-    assert got[0].array.tolist() == [8, 18]
-    assert got[0].array.dtype == np.int32
+    (got,) = call(engine_of(model(b.graph([z]))), np.array([2, 3], np.int32))
+    assert got.tolist() == [8, 18]
+    assert got.dtype == np.int32

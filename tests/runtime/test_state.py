@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +11,7 @@ import tflite_cupy as lite
 from tests.build import F32, RESOURCE, GraphBuilder, model
 from tests.engines import call, engine_of
 from tests.models import counter
+from tests.threads import side_by_side
 from tflite_cupy.interpreter.graph import Model, Node, Tensor, TensorSpec
 from tflite_cupy.interpreter.runtime.delegate import HOST
 from tflite_cupy.interpreter.runtime.plan import Value
@@ -23,17 +23,11 @@ def test_initialiser_runs_once_among_threads() -> None:
     plan = engine.plan(engine.model.graphs[0], [(2,)])
     runs: list[int] = []
     engine.observer = lambda graph, node, delegate: runs.append(graph)
-    barrier = threading.Barrier(16)
 
-    def work() -> None:
-        barrier.wait()
+    def work(number: int) -> None:
         engine.call(plan, [Value(HOST, np.float32([1, 1]))], engine.model.graphs[0].outputs)
 
-    threads = [threading.Thread(target=work) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(16, work)
     assert runs.count(1) == 2  # the two nodes of the initialiser
 
 

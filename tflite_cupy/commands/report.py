@@ -17,12 +17,19 @@ def add(commands: Any) -> argparse.ArgumentParser:
     )
     add_model(parser)
     add_device(parser)
+    parser.add_argument(
+        "--assume-gpu", action="store_true", help="plan as on a machine with a GPU, whether there is one or not"
+    )
     return parser
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the delegation report; 0."""
-    interpreter = Interpreter(model_path=str(existing(arguments.model)), device=arguments.device)
+    model = str(existing(arguments.model))
+    if arguments.assume_gpu:
+        interpreter = Interpreter(model_path=model, device="gpu", dry_run=True)
+    else:
+        interpreter = Interpreter(model_path=model, device=arguments.device)
     report = interpreter.delegation_report()
     if arguments.json:
         emit_json("report", report=report.to_json())

@@ -15,8 +15,9 @@ from ....interpreter.ops.base import Op
 from ....interpreter.ops.conv import Conv2D, Conv3D, Conv3DTranspose, DepthwiseConv2D, TransposeConv
 from ....interpreter.ops.matmul import BatchMatMul, FullyConnected
 from ....interpreter.ops.pool import AveragePool2D, MaxPool2D
+from ....interpreter.ops.resize import ResizeBilinear
 from ...arrays import Kernel
-from . import conv, depthwise, matmul, pool
+from . import conv, depthwise, matmul, pool, resize
 from .serial import one_thread_body
 
 __all__ = ["KERNELS", "prepare"]
@@ -30,6 +31,7 @@ KERNELS: dict[type[Op], Factory] = {
     DepthwiseConv2D: depthwise.depthwise_conv_2d,
     FullyConnected: matmul.fully_connected,
     MaxPool2D: pool.max_pool_2d,
+    ResizeBilinear: resize.resize_bilinear,
 }
 """Factories by operator class."""
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ....interpreter.ops.base import Activation
-from ....interpreter.ops.shared.fixedpoint import fifteen_bits, round_half_away
+from ....interpreter.ops.shared.fixedpoint import fifteen_bits
 
 _RUN = 2048
 """Elements over which a vector is repeated, so that operations run over long rows however few the channels are."""
@@ -16,6 +16,9 @@ _RUN = 2048
 
 _STRETCH = 1 << 16
 """Elements of float64 that are worked on at a time: half of what a level-2 cache holds."""
+
+_BELOW_HALF = np.nextafter(0.5, 0)
+"""The largest number below a half: with it, truncation rounds all numbers to the nearest, halves away from zero."""
 
 _HALF_UP = 2.0**-33
 """Less than the least distance of a first product from a half."""
@@ -196,4 +199,6 @@ class Rescale(_Integers):
     def convert(self, values: np.ndarray, out: np.ndarray) -> None:
         self.bias.apply(np.add, values)
         self.ratio.apply(np.multiply, values)
-        self.end(round_half_away(np, values), out)
+        values += np.copysign(_BELOW_HALF, values)
+        np.trunc(values, out=values)
+        self.end(values, out)

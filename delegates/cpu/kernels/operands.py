@@ -98,7 +98,7 @@ def operands(op: WeightedOp, axis: int, constants: Mapping[int, np.ndarray]) -> 
     if weights is None or (has_bias and bias is None) or op.weights_spec.type is TensorType.INT16:
         return None
     known = Operands(op, axis, op.dense(np, weights), bias)
-    return known if known.greatest < (_EXACT_WIDE if op.wide else _INT32) else None
+    return known if known.greatest < (_EXACT_WIDE if op.input_spec.type is TensorType.INT16 else _INT32) else None
 
 
 def image_by_image(

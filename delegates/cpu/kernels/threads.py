@@ -82,8 +82,10 @@ class _Worker:
                 part.body(part.start, part.stop)
             except BaseException as error:  # it belongs to the caller
                 part.error = error
+            done = part.done
+            del part.body, part  # an idle worker holds on to no arrays
             _idle.append(self)
-            part.done.release()
+            done.release()
 
 
 _idle: list[_Worker] = []

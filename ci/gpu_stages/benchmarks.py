@@ -1,0 +1,64 @@
+"""Times of this package: a call with device arrays in and out, and one with NumPy arrays, against the device's floor.
+
+A time is the median of 50 calls after 10, each of which begins when the device has nothing else to do; four sets of
+inputs take turns. Device times are taken by events, from before the call to after its work; NumPy times by the clock.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import tflite_cupy as lite
+from tflite_cupy.interpreter.graph import Model
+
+from .ceilings import ceilings
+from .clock import Clock, median, on_host
+from .progress import Progress
+from .target import Target, inputs_of, runner
+from .workloads import BATCHES, SMALL, WORKLOADS, Row, floor, moved_bytes, operations, rows
+
+SETS = 4
+
+
+def run(target: Target, progress: Progress) -> None:
+    chosen = list(rows(WORKLOADS, BATCHES)) if target.is_real else [Row("BERT", 1, "strict"), Row("BERT", 2, "tf32")]
+    found = dict(ceilings(target))
+    progress.note(ceilings=found)
+    for number, row in enumerate(chosen):
+        share = max(progress.left / (len(chosen) - number), 0.5)
+        with progress.attempt("rows", **row._asdict()) as fields:
+            _measured(target, row, share, found, fields)
+    progress.finish()
+
+
+@lru_cache(maxsize=1)
+def made(model: str, batch: int) -> tuple[Model, bytes]:
+    """A workload, as a model and as a file."""
+    built = {**SMALL, **WORKLOADS}[model].make(batch=batch)
+    return built, lite.write_model(built)
+
+
+def _measured(target: Target, row: Row, seconds: float, ceilings: dict[str, float], fields: dict[str, Any]) -> None:
+    """seconds: about how long it may take."""
+    model, content = made(row.model, row.batch)
+    delegate = target.delegate("strict" if row.precision == "int8" else row.precision)
+    call = runner(lite.Interpreter(model_content=content, device="cpu", delegates=[delegate]))
+    host = [inputs_of(call, seed) for seed in range(SETS)]
+    there, clock = [target.put(inputs) for inputs in host], Clock(target)
+    counts = {"warm": 10, "count": 50} if target.is_real else {"warm": 4, "count": 3}
+
+    def turn(number: int) -> int:
+        return number // 2 % SETS  # twice in a row, after which a call with these addresses is a graph
+
+    fields["device_ms"] = median(lambda n: clock.once(lambda: call(**there[turn(n)])), seconds=0.3 * seconds, **counts)
+    fields["host_ms"] = median(lambda n: on_host(lambda: call(**host[turn(n)])), seconds=0.3 * seconds, **counts)
+    listings = [(program.listing, program.graph) for program in delegate.programs]
+    work = {
+        "launches": sum(listing.launches for listing, _ in listings),
+        "operations": operations(model),
+        "bytes": sum(moved_bytes(listing, graph) for listing, graph in listings),
+    }
+    least, sets_it = floor(work, ceilings, row.precision)
+    fields |= work | {"array_nodes": sum(len(listing.array_steps) for listing, _ in listings)}
+    fields |= {"floor_ms": round(least, 5), "floor": sets_it, "times_floor": round(fields["device_ms"] / least, 2)}

@@ -1,0 +1,22 @@
+// The end of a product of floats that were quantised image by image with weights that are integers: a float again.
+// image_zeros, image_scales: by image; weight_sums, where images have zero points, weight_scales and bias: by channel.
+#pragma once
+#include "math.cuh"
+
+#define RESULT_PARAMETERS const int* __restrict__ image_zeros, const float* __restrict__ image_scales, const int* __restrict__ weight_sums, const float* __restrict__ weight_scales, const float* __restrict__ bias, const float low, const float high
+#define RESULT_ARGUMENTS image_zeros, image_scales, weight_sums, weight_scales, bias, low, high
+
+struct Result {
+    const int* image_zeros;
+    const float* image_scales;
+    const int* weight_sums;
+    const float *weight_scales, *bias;
+    float low, high;
+
+    __device__ __forceinline__ int zero_of(int image) const { return image_zeros[image]; }
+
+    __device__ __forceinline__ VALUE of(int total, int, int image, int channel) const {
+        const float real = (float)(total - image_zeros[image] * weight_sums[channel]) * (weight_scales[channel] * image_scales[image]);
+        return at_most(at_least(real + bias[channel], low), high);
+    }
+};

@@ -1,0 +1,31 @@
+// The end of a product of integers: what zero points and bias add, and the sum as it is stored. By channel, `factors` are
+// (mantissa, shift) as two ints, or a double; `bias` is bias - zx * sum(w) + depth * zx * zw.
+#pragma once
+#include "fixedpoint.cuh"
+
+__device__ __forceinline__ int steps_twice_rounded(long long total, const int* __restrict__ factors, int channel) {
+    return scaled(wrapped(total), factors[2 * channel], factors[2 * channel + 1]);
+}
+__device__ __forceinline__ int steps_wide(long long total, const int* __restrict__ factors, int channel) {
+    return scaled_wide(total, factors[2 * channel], factors[2 * channel + 1]);
+}
+__device__ __forceinline__ int steps_once_rounded(long long total, const double* __restrict__ factors, int channel) {
+    return (int)round((double)total * factors[channel]);
+}
+
+#define RESULT_PARAMETERS const ACCUMULATOR* __restrict__ bias, const FACTOR* __restrict__ factors, const int input_zero, const int weights_zero, const int zero_point, const int low, const int high
+#define RESULT_ARGUMENTS bias, factors, input_zero, weights_zero, zero_point, low, high
+
+struct Result {
+    const ACCUMULATOR* bias;
+    const FACTOR* factors;
+    int input_zero, weights_zero, zero_point, low, high;
+
+    __device__ __forceinline__ int zero_of(int image) const { return input_zero; }
+
+    // total: of products; sum: of the input's elements, where weights have a zero point.
+    __device__ __forceinline__ VALUE of(ACCUMULATOR total, ACCUMULATOR sum, int image, int channel) const {
+        const ACCUMULATOR whole = total + bias[channel] - weights_zero * sum;
+        return (VALUE)stored_at(STEPS(whole, factors, channel), zero_point, low, high);
+    }
+};

@@ -1,0 +1,179 @@
+"""A CUDA device by way of CuPy: the only file that imports it, on first use."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...interpreter.errors import InputError, LimitError, MissingDependencyError
+from ...interpreter.graph import Array
+from .kernel import Kernel
+from .listing import Dim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DLPACK_CUDA = 2  # DLDeviceType.kDLCUDA
+_PLAIN_SHARED = 48 << 10  # bytes that a block gets without asking for more
+_CAPTURE_MODE = 1  # cudaStreamCaptureModeThreadLocal
+COMPILER_OPTIONS = ("--std=c++17", "--fmad=false")  # kernels say fmaf where they want it: the same results everywhere
+
+
+@cache
+def import_cupy() -> Any:
+    """CuPy. Raises ImportError where it is missing or finds no CUDA libraries."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import cupy
+
+    return cupy
+
+
+def available(device: int = 0) -> tuple[bool, str]:
+    """Whether CUDA device number `device` can be used, and if not, why not. Never raises."""
+    try:
+        cupy = import_cupy()
+    except ImportError as error:
+        first_line, _, _ = str(error).strip().partition("\n")
+        return False, f"CuPy can't be imported: {first_line or type(error).__name__}."
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return False, f"CUDA can't be used: {error}."
+    if device >= count:
+        return False, f"there is no CUDA device {device}: {count} found."
+    return True, ""
+
+
+class CupyMemory:
+    """A block of CuPy's memory pool."""
+
+    def __init__(self, bytes_: Array) -> None:
+        self.bytes = bytes_
+        self.address, self.nbytes = int(bytes_.data.ptr), int(bytes_.nbytes)
+
+
+class CupyDevice:
+    """One CUDA device. See `device.Device` for what each method does."""
+
+    def __init__(self, number: int = 0) -> None:
+        """Raises MissingDependencyError if there is no such device."""
+        usable, reason = available(number)
+        if not usable:
+            hint = "Install a CUDA driver and tflite-cupy[cuda12] or tflite-cupy[cuda13]."
+            raise MissingDependencyError(f"no GPU: {reason}", hint=hint)
+        self.xp = import_cupy()
+        self.name = f"cuda:{number}"
+        self.number = number
+        self._cuda = self.xp.cuda
+        self._device = self._cuda.Device(number)
+        self.arch = int(self._device.compute_capability)
+        self.errors = (self._cuda.compiler.CompileException, self._cuda.runtime.CUDARuntimeError)
+        self._loaded: dict[Kernel, Any] = {}
+        self._lock = threading.Lock()
+
+    def owns(self, value: Any) -> bool:
+        if isinstance(value, np.ndarray | np.generic):
+            return False
+        if isinstance(value, self.xp.ndarray):
+            return bool(value.device.id == self.number)
+        if hasattr(value, "__dlpack_device__"):
+            kind, number = value.__dlpack_device__()
+            return int(kind) == _DLPACK_CUDA and number == self.number
+        return hasattr(value, "__cuda_array_interface__")
+
+    def adopt(self, value: Any) -> Array:
+        if isinstance(value, self.xp.ndarray):
+            return value
+        with self._device:
+            array = self.xp.from_dlpack(value) if hasattr(value, "__dlpack__") else self.xp.asarray(value)
+        if array.device.id != self.number:
+            raise InputError(f"got an array on CUDA device {array.device.id}, expected one on {self.name}")
+        return array
+
+    def memory(self, nbytes: int) -> CupyMemory:
+        try:
+            with self._device:
+                return CupyMemory(self.xp.empty(max(nbytes, 1), np.uint8))
+        except self._cuda.memory.OutOfMemoryError as error:
+            raise LimitError(
+                f"the GPU has no {nbytes:,} bytes left: {error}", where=self.name, hint="Use smaller inputs or batches."
+            ) from error
+
+    def array(self, memory: CupyMemory, offset: int, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        return memory.bytes[offset : offset + nbytes].view(dtype).reshape(tuple(shape))
+
+    def address(self, array: Array) -> int:
+        return int(array.data.ptr)
+
+    def pinned(self, nbytes: int) -> np.ndarray:
+        return np.frombuffer(self._cuda.alloc_pinned_memory(nbytes), np.uint8, nbytes)
+
+    def copy_in(self, target: Array, source: np.ndarray) -> None:
+        target.data.copy_from_host_async(source.ctypes.data, source.nbytes)
+
+    def copy_out(self, target: np.ndarray, source: Array) -> None:
+        source.get(stream=self.current(), out=target, blocking=False)
+
+    def copy(self, target: Array, source: Array) -> None:
+        target.data.copy_from_device_async(source.data, source.nbytes)
+
+    def stream(self) -> Any:
+        with self._device:
+            return self._cuda.Stream(non_blocking=True)
+
+    def current(self) -> Any:
+        return self._cuda.get_current_stream()
+
+    def using(self, stream: Any) -> AbstractContextManager[Any]:
+        return self._using(stream)
+
+    @contextmanager
+    def _using(self, stream: Any) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(self._device)
+            stack.enter_context(stream)
+            yield
+
+    def record(self) -> Any:
+        with self._device:
+            return self.current().record()
+
+    def wait(self, event: Any) -> None:
+        self.current().wait_event(event)
+
+    def await_event(self, event: Any) -> None:
+        event.synchronize()
+
+    def synchronize(self) -> None:
+        self.current().synchronize()
+
+    def load(self, kernel: Kernel) -> Any:
+        with self._lock:
+            function = self._loaded.get(kernel)
+            if function is None:
+                with self._device:
+                    module = self.xp.RawModule(code=kernel.text, options=COMPILER_OPTIONS)
+                    function = self._loaded[kernel] = module.get_function(kernel.entry)
+            return function
+
+    def launch(self, function: Any, grid: Dim, block: Dim, shared: int, arguments: Sequence[int | np.generic]) -> None:
+        if shared > _PLAIN_SHARED and function.max_dynamic_shared_size_bytes < shared:
+            function.max_dynamic_shared_size_bytes = shared
+        function(grid, block, tuple(arguments), shared_mem=shared)
+
+    def begin_capture(self) -> None:
+        self.current().begin_capture(_CAPTURE_MODE)
+
+    def end_capture(self) -> Any:
+        return self.current().end_capture()
+
+    def replay(self, graph: Any) -> None:
+        graph.launch(self.current())

@@ -1,0 +1,217 @@
+"""Attention as one launch: BATCH_MATMUL, elementwise nodes on the scores, SOFTMAX, BATCH_MATMUL, and what moves their
+operands to heads and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....interpreter.ops.matmul import BatchMatMul
+from ....interpreter.ops.softmax import Softmax
+from ....interpreter.runtime.delegate import BoundNode
+from ..groups import Lowering, Matcher, pattern
+from ..kernel import kernel
+from ..lowering import Site
+from ..tail import WIDTH, Writer, is_expressible, write_nodes
+from ..views import views_of
+from ..walk import Walk, walks_of
+from .products import ALONG, MAX_PAIRS, QUADWISE, SMS, Matrix, Strides
+from .stacks import Layer, operand_at, stacked
+from .strided import MAX_CHAIN, Reach, reach, spread
+
+WIDTHS = (32, 64, 128)
+"""Sizes of heads that have a kernel; smaller ones are filled up."""
+
+KEYS = {(32, 32): 64, (32, 16): 64, (64, 32): 32, (64, 16): 64, (128, 16): 32}
+"""Keys that a block of attention.cu looks at together, by size of heads and rows: as many as shared memory holds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What leads from the first product to the softmax."""
+
+    product: int  # position of the BATCH_MATMUL
+    nodes: tuple[int, ...]  # positions after it, in order: elementwise nodes and views
+
+
+@pattern
+def attention(matcher: Matcher, position: int) -> tuple[Sequence[int], Lowering] | None:
+    """All that makes attention of queries, keys and values, from the first node that only moves one of them on."""
+    softmax = _softmax_ahead(matcher, position)
+    scores = None if softmax is None else _scores(matcher, matcher.nodes[softmax].node.inputs[0], position)
+    mixing = None if softmax is None else _mixing(matcher, softmax)
+    if softmax is None or scores is None or mixing is None:
+        return None
+    between, mix = mixing
+    first, last = matcher.nodes[scores.product], matcher.nodes[mix]
+    if first.outs[0].dtype != np.float32 or max(_sizes(first, last)[2:]) > WIDTHS[-1]:
+        return None
+    reaches = [
+        reach(matcher, bound.node.inputs[p], _shape(bound, p), position, scaled=scaled)
+        for bound, p, scaled in ((first, 0, True), (first, 1, True), (last, 1, False))
+    ]
+    after, out = spread(matcher, mix)
+    looked_through = {p for r in reaches for p in r.positions}
+    members = {scores.product, *scores.nodes, softmax, *between, mix, *looked_through, *after}
+    if min(members) != position or not matcher.stays(members) or not members.isdisjoint(matcher.taken):
+        return None
+    plan = _Plan(first, last, matcher.nodes[softmax], [matcher.nodes[p] for p in scores.nodes], reaches, out)
+    return sorted(members), Lowering(plan.lower, tail=True)
+
+
+def _softmax_ahead(matcher: Matcher, position: int) -> int | None:
+    """The position of the softmax that a node's result goes to on its way through attention."""
+    for _ in range(2 * MAX_CHAIN):
+        bound = matcher.nodes[position]
+        if isinstance(bound.op, Softmax):
+            return position
+        if isinstance(bound.op, BatchMatMul):
+            weights = _maker_past_views(matcher, bound.node.inputs[0])
+            if weights is not None and isinstance(matcher.nodes[weights].op, Softmax):
+                return weights
+        elif len(bound.outs) != 1 or (walks_of(bound) is None and not is_expressible(bound)):
+            return None
+        following = matcher.reader(bound.node.outputs[0])
+        if following is None:
+            return None
+        position = following
+    return None
+
+
+def _maker_past_views(matcher: Matcher, tensor: int) -> int | None:
+    position = matcher.makers.get(tensor)
+    while position is not None and views_of(matcher.nodes[position]) is not None:
+        position = matcher.makers.get(matcher.nodes[position].node.inputs[0])
+    return position
+
+
+def _scores(matcher: Matcher, tensor: int, first: int, depth: int = 0) -> Scores | None:
+    """The way back from a softmax's operand to the product that it comes from; None if there is none."""
+    position = matcher.makers.get(tensor)
+    if position is None or position < first or depth > MAX_CHAIN or matcher.reader(tensor) is None:
+        return None
+    bound = matcher.nodes[position]
+    if isinstance(bound.op, BatchMatMul):
+        return Scores(position, ())
+    if views_of(bound) is not None:
+        inputs: Sequence[int] = bound.node.inputs[:1]
+    elif is_expressible(bound):
+        inputs = bound.node.inputs
+    else:
+        return None
+    for operand, spec in zip(inputs, bound.ins, strict=False):
+        if spec is not None and spec.size == bound.outs[0].size:
+            found = _scores(matcher, operand, first, depth + 1)
+            if found is not None:
+                return Scores(found.product, (*found.nodes, position))
+    return None
+
+
+def _mixing(matcher: Matcher, softmax: int) -> tuple[tuple[int, ...], int] | None:
+    """Positions of the views after a softmax, and of the product with the values; None if there is no such product."""
+    views: tuple[int, ...] = ()
+    following = matcher.reader(matcher.nodes[softmax].node.outputs[0])
+    while following is not None and views_of(matcher.nodes[following]) is not None:
+        views = (*views, following)
+        following = matcher.reader(matcher.nodes[following].node.outputs[0])
+    if following is None:
+        return None
+    bound = matcher.nodes[following]
+    weights = matcher.nodes[views[-1] if views else softmax].node.outputs[0]
+    is_product = isinstance(bound.op, BatchMatMul) and bound.node.inputs[0] == weights and not bound.op.adj_x
+    same_rows = is_product and _shape(bound, 0)[-2:] == (matcher.nodes[softmax].outs[0].shape or ())[-2:]
+    return (views, following) if same_rows and bound.outs[0].dtype == np.float32 else None
+
+
+def _sizes(first: BoundNode, last: BoundNode) -> tuple[int, int, int, int]:
+    """Queries, keys, and the sizes of heads: of queries and keys, and of values."""
+    assert isinstance(first.op, BatchMatMul)
+    *_, queries, keys = first.outs[0].shape or (0, 0)
+    return queries, keys, _shape(first, 0)[-2 if first.op.adj_x else -1], (last.outs[0].shape or (0,))[-1]
+
+
+def _shape(bound: BoundNode, position: int) -> tuple[int, ...]:
+    spec = bound.ins[position]
+    assert spec is not None
+    assert spec.shape is not None
+    return spec.shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    first: BoundNode
+    last: BoundNode
+    softmax: BoundNode
+    between: Sequence[BoundNode]  # on the scores
+    reaches: Sequence[Reach]  # of queries, keys, values
+    out: Walk  # of the second product's result
+
+    def lower(self, site: Site) -> str | None:
+        """Emit the launch; a sentence where it has no kernel."""
+        stack = stacked(self._layers())
+        if stack is None:
+            return "heads do not lie evenly in its operands."
+        if stack.pairs > MAX_PAIRS:
+            return f"it has more than {MAX_PAIRS} heads."
+        queries, keys, depth, width = _sizes(self.first, self.last)
+        operands = [operand_at(site.tensor(r.tensor), r.walk) for r in self.reaches]
+        if any(o.dtype != np.float32 for o in operands):
+            return "its element types have no kernel."
+        if max(stack.pairs * queries * keys, site.out.size, *(o.size for o in operands)) >= 1 << 31:
+            return "its operands have 2**31 elements or more."
+        padded = next(n for n in WIDTHS if n >= max(depth, width))
+        lines = 32 if (padded, 32) in KEYS and -(-queries // 32) * stack.pairs >= SMS else 16
+        writer = Writer((), "score_")
+        code = site.tail.code + self._score_code(site, writer)
+        modes = {Matrix(o, s).mode(n) for o, s, n in zip(operands, stack.strides, (depth, depth, width), strict=False)}
+        defines = {
+            "WIDTH": padded, "LINES": lines, "KEYS": KEYS[padded, lines],
+            "MODE": QUADWISE if modes == {QUADWISE} else ALONG, "STEP": _step(site, width, stack.strides[3]),
+        }  # fmt: skip
+        site.launch(
+            kernel("attention", "attention.cu", defines=defines, code=code),
+            (-(-queries // lines), stack.pairs), 128, site.out, *operands,
+            *map(np.int32, (queries, keys, depth, width, stack.inner)),
+            *(np.int32(n) for s in stack.strides for n in (s.outer, s.inner, s.row, s.column)),
+            np.float32(self.reaches[0].factor * self.reaches[1].factor),
+            np.float32(self.softmax.op.beta),  # type: ignore[attr-defined]
+            *writer.arguments, *site.tail.arguments,
+        )  # fmt: skip
+        return None
+
+    def _layers(self) -> list[Layer]:
+        first, last = self.first.op, self.last.op
+        assert isinstance(first, BatchMatMul)
+        assert isinstance(last, BatchMatMul)
+        q, k, v = (r.walk for r in self.reaches)
+        scored, mixed = ((bound.outs[0].shape or ())[:-2] for bound in (self.first, self.last))
+        queries, keys = Layer(q, scored, first.adj_x), Layer(k, scored, not first.adj_y)
+        return [queries, keys, Layer(v, mixed, last.adj_y), Layer(self.out, mixed)]
+
+    def _score_code(self, site: Site, writer: Writer) -> str:
+        names = {self.first.node.outputs[0]: "value"}
+        for bound in self.between:
+            if views_of(bound) is None:
+                write_nodes(writer, [bound], names, site.tensor)
+            else:
+                names[bound.node.outputs[0]] = names[bound.node.inputs[0]]
+        last = names[self.between[-1].node.outputs[0]] if self.between else "value"
+        parameters = "".join(f", {p}" for p in writer.parameters)
+        given = "".join(f", {p.split()[-1]}" for p in writer.parameters)
+        included = "".join(f'#include "{file}"\n' for file in writer.files)
+        lines = "".join(f"    {line.one}\n" for line in writer.lines)
+        return (
+            f"{included}#define SCORE_PARAMETERS {parameters.strip()}\n"
+            f"#define SCORE(index, value) score_of(index, value{given})\n"
+            f"__device__ __forceinline__ float score_of(const unsigned index, const float value{parameters}) {{\n"
+            f"{lines}    return {last};\n}}\n"
+        )
+
+
+def _step(site: Site, width: int, out: Strides) -> int:
+    """How many results in a row a thread may store at once."""
+    row, column, outer, inner = out
+    aligned = column == 1 and not any(n % WIDTH for n in (width, row, outer, inner))
+    return WIDTH if aligned and site.tail.width == WIDTH else 1

@@ -1,0 +1,84 @@
+"""DEPTHWISE_CONV_2D of float32."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ....interpreter.ops.base import Activation
+from ....interpreter.ops.conv import DepthwiseConv2D
+from ....interpreter.runtime.delegate import BoundNode
+from ..groups import lowers
+from ..listing import Operand
+from ..lowering import Site
+from ..tail import WIDTH
+from .geometry import takes_margins
+
+BLOCK = 128
+WINDOWS = (3, 5, 7)
+"""Sizes of square windows that have a kernel of their own."""
+
+BUSY = 1 << 16
+"""So many threads keep a GPU busy; where there are more, each takes several columns."""
+
+
+def limits(activation: Activation) -> tuple[np.float32, np.float32] | None:
+    """The bounds that a kernel clamps to, infinite where there is none; None for an activation of another kind."""
+    if activation in (Activation.TANH, Activation.SIGN_BIT):
+        return None
+    low, high = activation.bounds
+    return np.float32(-np.inf if low is None else low), np.float32(np.inf if high is None else high)
+
+
+@lowers(DepthwiseConv2D, tail=True)
+def depthwise(site: Site) -> str | None:
+    bound = site.nodes[0]
+    x, weights, *_ = site.ins
+    if x is None or x.dtype != np.float32 or weights.dtype != np.float32:
+        return "its element type has no kernel."
+    rows, columns = site.op.axes(x.shape, weights.shape)
+    return launch_depthwise(site, bound, x, (rows.before, columns.before))
+
+
+@takes_margins(DepthwiseConv2D)
+def launch_depthwise(site: Site, bound: BoundNode, x: Operand, before: tuple[int, int]) -> str | None:
+    """Emit a depthwise convolution of `x` that starts `before` rows and columns outside of it.
+
+    All else is as `bound` says, a DEPTHWISE_CONV_2D; it ends the head. A sentence if there is no kernel.
+    """
+    op, shape = bound.op, bound.outs[0].shape
+    _, weights, bias, *_ = (*site.operands(bound), None)
+    assert isinstance(op, DepthwiseConv2D)
+    assert shape is not None
+    assert x.shape is not None
+    clamp = limits(op.fused_activation_function)
+    if clamp is None:
+        return "its activation has no kernel."
+    if any(o is not None and o.dtype != np.float32 for o in (x, weights, bias)):
+        return "its element type has no kernel."
+    channels, multiplier = shape[3], shape[3] // x.shape[3]
+    steps = op.stride_h, op.stride_w, op.dilation_h_factor, op.dilation_w_factor
+    operands = [o for o in (x, weights, bias) if o is not None]
+    vectors = multiplier == 1 and channels % WIDTH == 0 == sum(o.offset % 16 for o in operands)
+    lanes = WIDTH if vectors and site.tail.width == WIDTH else 1
+    height, width = weights.shape[1:3]
+    window = height if height == width and height in WINDOWS else 0
+    tile = _columns(steps, window, shape[2], math.prod(shape) // lanes)
+    threads = shape[0] * shape[1] * -(-shape[2] // tile) * (channels // lanes)
+    stride = steps[0] if tile > 1 else 0
+    what = site.kernel("depthwise", "depthwise.cu", LANES=lanes, COLUMNS=tile, WINDOW=window, STRIDE=stride)
+    site.launch(
+        what, -(-threads // BLOCK), BLOCK,
+        *(x, weights, weights if bias is None else bias, site.out, np.uint32(threads)),
+        *map(np.int32, (*x.shape[1:3], channels, multiplier, *shape[1:3], height, width, *steps, *before)),
+        *(np.int32(bias is not None), *clamp, *site.tail.arguments),
+    )  # fmt: skip
+    return None
+
+
+def _columns(steps: tuple[int, ...], window: int, width: int, pixels: int) -> int:
+    """How many columns a thread takes: several only where the window is one that their sums can share pixels in."""
+    if not window or steps not in ((1, 1, 1, 1), (2, 2, 1, 1)):
+        return 1
+    return next((n for n in (4, 2) if n <= width and pixels // n >= BUSY), 1)

@@ -1,0 +1,179 @@
+"""Two small layers in a row on a few vectors, as squeeze-and-excite has them: one launch.
+
+[CONV_2D 1x1 or FULLY_CONNECTED] -> activation -> [CONV_2D 1x1 or FULLY_CONNECTED]; what follows is the tail. A MEAN
+over height and width before them is a launch of its own, whose sums this one brings together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ....interpreter.ops.conv import Conv2D
+from ....interpreter.ops.matmul import FullyConnected
+from ....interpreter.ops.reduction import Mean
+from ....interpreter.ops.shape import Reshape
+from ....interpreter.ops.shared.host import integers, normalize_axes
+from ....interpreter.runtime.delegate import BoundNode
+from ..groups import Lowering, Matcher, pattern
+from ..listing import Operand
+from ..lowering import Site
+from .depthwise import limits
+from .reduction import partial_sums
+
+MOST_ROWS = 8
+MOST_UNITS, MOST_DEPTH = 1024, 4096
+MOST_WEIGHTS = 1 << 16
+"""Elements of the first layer's weights, which each block reads."""
+
+SHARE = 128
+"""Results that a block makes at least."""
+
+BLOCKS = 132
+THREADS = 1024
+
+_ACTIVATIONS = {
+    (): "h",
+    ("RELU",): "at_least(h, 0.0f)",
+    ("RELU6",): "at_most(at_least(h, 0.0f), 6.0f)",
+    ("HARD_SWISH",): "at_most(at_least(h + 3.0f, 0.0f), 6.0f) * h / 6.0f",
+    ("LOGISTIC", "MUL"): "h * (1.0f / (1.0f + expf(-h)))",
+}
+"""Expressions of h, by the operators that stand between the layers."""
+
+
+@pattern
+def squeezed_layers(matcher: Matcher, position: int) -> tuple[Sequence[int], Lowering] | None:
+    """MEAN over height and width, perhaps RESHAPE, and the layers."""
+    mean = matcher.nodes[position]
+    start = matcher.reader(mean.node.outputs[0]) if _is_squeeze(mean) else None
+    if start is None:
+        return None
+    between = [position]
+    if isinstance(matcher.nodes[start].op, Reshape):
+        between.append(start)
+        start = matcher.reader(matcher.nodes[start].node.outputs[0])
+    found = None if start is None else _layers(matcher, start)
+    if found is None or _rows(matcher.nodes[found[0][0]]) != _rows(mean):
+        return None
+    positions, activation = (*between, *found[0]), found[1]
+    if not matcher.stays(set(positions)):
+        return None
+    return positions, Lowering(lambda site: _emit(site, activation, site.nodes[len(between)]), tail=True)
+
+
+@pattern
+def two_layers(matcher: Matcher, position: int) -> tuple[Sequence[int], Lowering] | None:
+    """The layers alone."""
+    found = _layers(matcher, position)
+    if found is None:
+        return None
+    positions, activation = found
+    return positions, Lowering(lambda site: _emit(site, activation, site.nodes[0]), tail=True)
+
+
+def _is_squeeze(bound: BoundNode) -> bool:
+    """Whether a node is the mean of a float32 image over its pixels, of which there are several."""
+    image, axes = (*bound.ins, None)[:2]
+    if not isinstance(bound.op, Mean) or image is None or axes is None or axes.value is None or bound.op.is_quantized:
+        return False
+    shape = image.shape or ()
+    if len(shape) != 4 or image.dtype != np.float32 or shape[1] * shape[2] == 1:
+        return False
+    return set(normalize_axes(integers(axes.value), 4)) == {1, 2}
+
+
+def _layers(matcher: Matcher, position: int) -> tuple[tuple[int, ...], str] | None:
+    """Positions of two layers and what stands between them, and the activation that this amounts to."""
+    first = matcher.nodes[position]
+    if not _is_small(first):
+        return None
+    between = _between(matcher, first.node.outputs[0])
+    last = matcher.reader(matcher.nodes[between[-1]].node.outputs[0] if between else first.node.outputs[0])
+    names = tuple(matcher.nodes[p].op.name for p in between)
+    if last is None or names not in _ACTIVATIONS:
+        return None
+    second, hidden = matcher.nodes[last], between[-1] if between else position
+    if not _is_layer(second) or second.node.inputs[0] != matcher.nodes[hidden].node.outputs[0]:
+        return None
+    positions = (position, *between, last)
+    if _rows(second) != _rows(first) or not matcher.stays(set(positions)):
+        return None
+    return positions, _ACTIVATIONS[names]
+
+
+def _is_small(bound: BoundNode) -> bool:
+    """Whether a node is a first layer that each block may compute anew."""
+    if not _is_layer(bound):
+        return False
+    weights = bound.ins[1]
+    shape = () if weights is None or weights.shape is None else weights.shape
+    fits = shape[0] <= MOST_UNITS and math.prod(shape) <= MOST_WEIGHTS and math.prod(shape) <= shape[0] * MOST_DEPTH
+    return _rows(bound) <= MOST_ROWS and fits
+
+
+def _is_layer(bound: BoundNode) -> bool:
+    """Whether a node multiplies vectors by a float32 matrix, stored by rows."""
+    op, out = bound.op, bound.outs[0]
+    if not isinstance(op, Conv2D | FullyConnected) or limits(op.fused_activation_function) is None:
+        return False
+    specs = [s for s in (*bound.ins, out) if s is not None]
+    if any(s.dtype != np.float32 or not s.shape for s in specs):
+        return False
+    x, weights, result = (s.shape or () for s in (specs[0], specs[1], out))
+    return isinstance(op, FullyConnected) or (x[1:3] == weights[1:3] == result[1:3] == (1, 1) and weights[3:] == x[3:])
+
+
+def _rows(bound: BoundNode) -> int:
+    assert bound.outs[0].shape is not None
+    return math.prod(bound.outs[0].shape[:-1])
+
+
+def _between(matcher: Matcher, tensor: int) -> tuple[int, ...]:
+    """Positions of the elementwise nodes that stand between a layer's result and the next layer."""
+    readers = matcher.readers.get(tensor, [])
+    if len(readers) == 2:
+        gate, product = readers
+        inputs = {tensor, *matcher.nodes[gate].node.outputs}
+        return (gate, product) if set(matcher.nodes[product].node.inputs) == inputs else ()
+    following = matcher.reader(tensor)
+    return () if following is None or _is_layer(matcher.nodes[following]) else (following,)
+
+
+def _sums(site: Site) -> tuple[Operand, int, int]:
+    """Sums over the pixels of the image, how many of them make up a vector, and how many pixels there are."""
+    image = site.ins[0]
+    sums = partial_sums(site, image, (1, 2))
+    _, height, width, _ = image.known_shape
+    return sums, sums.known_shape[1], height * width
+
+
+def _limits(bound: BoundNode) -> tuple[np.float32, np.float32]:
+    """The bounds of a layer's own results."""
+    assert isinstance(bound.op, Conv2D | FullyConnected)
+    clamp = limits(bound.op.fused_activation_function)
+    assert clamp is not None
+    return clamp
+
+
+def _emit(site: Site, activation: str, first: BoundNode) -> None:
+    second = site.nodes[-1]
+    vectors, weights, bias, *_ = (*site.operands(first), None)
+    x, parts, count = (vectors, 1, 1) if first is site.nodes[0] else _sums(site)
+    _, last_weights, last_bias, *_ = (*site.operands(second), None)
+    units, results, rows = weights.shape[0], last_weights.shape[0], _rows(second)
+    depth = weights.size // units
+    slices = min(-(-results // SHARE), max(BLOCKS // rows, 1))
+    share = -(-results // slices)
+    biases = (bias is not None) + 2 * (last_bias is not None)
+    what = site.kernel("squeeze_excite", "squeeze_excite.cu", ACTIVATION=activation, MOST_UNITS=MOST_UNITS,
+                       MOST_DEPTH=MOST_DEPTH)  # fmt: skip
+    site.launch(
+        what, (slices, rows), THREADS,
+        *(x, weights, weights if bias is None else bias, last_weights),
+        *(last_weights if last_bias is None else last_bias, site.out),
+        *map(np.int32, (depth, units, results, share, biases, parts)), np.float32(count),
+        *(*_limits(first), *_limits(second), *site.tail.arguments),
+    )  # fmt: skip

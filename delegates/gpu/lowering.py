@@ -1,0 +1,303 @@
+"""From nodes to launches: pure planning, which needs no device.
+
+@lowers(Softmax)                                        # in kernels/<family>.py
+def softmax(site: Site) -> str | None:
+    x = site.ins[0]
+    if x.dtype != np.float32:
+        return "its type has no kernel."
+    rows, depth = x.size // x.shape[-1], x.shape[-1]
+    site.launch(kernel("softmax", "softmax.cu"), rows, 256, x, site.out, np.int32(depth), np.float32(site.op.beta))
+    return None
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ...interpreter.graph import ABSENT, Graph, TensorSpec
+from ...interpreter.runtime.delegate import BoundNode, Partition
+from .groups import Group, group
+from .kernel import CTYPES, Kernel, kernel
+from .listing import Argument, ArrayStep, Block, Dim, Fault, Launch, Listing, Operand, Step, Storage
+from .tail import Tail, readers, write_tail
+from .updates import updated_in_place
+from .views import views_of
+
+FLOAT16_ARCH, TF32_ARCH = 75, 80
+"""Compute capabilities, times ten, from which on tensor cores multiply these types."""
+
+THREADS = 256
+"""Threads of a block where nothing asks for another number."""
+
+MAX_ELEMENTS = 1 << 31
+"""Kernels count the elements of a tensor in 32 bits."""
+
+Pack = Callable[[np.ndarray], np.ndarray]
+
+
+class Constants(Protocol):
+    """Blocks of constants, kept for as long as their graph lives, so that plans for other shapes use them too."""
+
+    def block(self, graph: Graph, tensor: int, value: np.ndarray, tag: str = "", pack: Pack | None = None) -> Block:
+        """The block of a constant as it is, or, for each `tag`, as `pack` makes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What planning has to know of the device and of the caller's wishes."""
+
+    arch: int = 90  # compute capability times ten
+    precision: str = "auto"  # "auto", "strict", "tf32", "fp16"
+
+    @property
+    def products(self) -> str:
+        """The precision that products of float32 really have: "strict", "tf32" or "fp16"."""
+        if self.precision == "fp16" and self.arch >= FLOAT16_ARCH:
+            return "fp16"
+        return "tf32" if self.precision in ("auto", "tf32") and self.arch >= TF32_ARCH else "strict"
+
+
+@dataclass(slots=True, eq=False)
+class Site:
+    """One head to be lowered: its operands, its tail, and where launches go."""
+
+    nodes: tuple[BoundNode, ...]
+    tail: Tail
+    outs: tuple[Operand, ...]  # of the head; with a tail one, the tail's result in the head's shape
+    options: Options
+    _lowerer: _Lowerer
+    steps: list[Launch] = field(default_factory=list)
+
+    @property
+    def op(self) -> Any:
+        """The operator of the head's first node."""
+        return self.nodes[0].op
+
+    @property
+    def out(self) -> Operand:
+        return self.outs[0]
+
+    @property
+    def ins(self) -> tuple[Operand, ...]:
+        """Operands of the first node; None for an absent one."""
+        return self.operands(self.nodes[0])
+
+    def operands(self, bound: BoundNode) -> tuple[Any, ...]:
+        """Operands of one of the nodes; None for an absent one, and for what another node of the head makes."""
+        made = {ABSENT, *(t for other in self.nodes for t in other.node.outputs)}
+        return tuple(None if t in made else self._lowerer.operand(t) for t in bound.node.inputs)
+
+    def tensor(self, index: int) -> Operand:
+        """A tensor that the head reads from memory."""
+        return self._lowerer.operand(index)
+
+    def value(self, position: int, bound: BoundNode | None = None) -> np.ndarray | None:
+        """The value of an operand that is known before the call, on the host."""
+        spec = (bound or self.nodes[0]).ins[position]
+        return None if spec is None else spec.value
+
+    def packed(self, position: int, tag: str, pack: Pack, bound: BoundNode | None = None) -> Operand:
+        """A constant operand in another layout: `pack` runs once for each tag, which names all it depends on."""
+        chosen = bound or self.nodes[0]
+        value = self.value(position, chosen)
+        assert value is not None
+        return self._lowerer.packed(chosen.node.inputs[position], value, tag, pack)
+
+    def overwrite(self, position: int) -> bool:
+        """Make an operand of the first node the place of the result, if nobody else needs its value any more."""
+        tensor, shape = self.nodes[0].node.inputs[position], self.out.shape
+        operand = self._lowerer.spent(tensor, self.nodes[0])
+        if operand is None or operand.shape != shape or operand.dtype != self.out.dtype:
+            return False
+        self.outs = (operand,)
+        return True
+
+    def scratch(self, shape: Sequence[int], dtype: Any) -> Operand:
+        """Memory for the launches of this site."""
+        return _new(Storage.ARENA, shape, np.dtype(dtype), "scratch")
+
+    def fault(self, message: str) -> np.int32:
+        """The number of a fault that the launches may report at `FAULT`; `message` has {} for the bad index."""
+        return self._lowerer.fault(self.nodes[0], message)
+
+    def kernel(self, entry: str, *files: str, **defines: object) -> Kernel:
+        """A kernel that knows the tail: `OUT`, `VALUE`, `TAIL_PARAMETERS` and `FINISH(out, index, value)`."""
+        return kernel(entry, *files, defines=defines, code=self.tail.code)
+
+    def launch(
+        self, what: Kernel, grid: int | Sequence[int], block: int | Sequence[int], *arguments: Argument, shared: int = 0
+    ) -> None:
+        """Emit a launch; a kernel that has `TAIL_PARAMETERS` needs `*site.tail.arguments` at their place."""
+        nodes = tuple(b.node.index for b in self.nodes) + self.tail.nodes
+        self.steps.append(Launch(what, _dim(grid), _dim(block), arguments, shared, nodes))
+
+
+def _dim(value: int | Sequence[int]) -> Dim:
+    x, y, z, *_ = (*(value if isinstance(value, Sequence) else (value,)), 1, 1)
+    return int(x), int(y), int(z)
+
+
+def _new(storage: Storage, shape: Sequence[int] | None, dtype: np.dtype[Any], name: str) -> Operand:
+    nbytes = 0 if shape is None else math.prod(shape) * dtype.itemsize
+    return Operand(Block(storage, nbytes, name), None if shape is None else tuple(shape), dtype)
+
+
+def lower(partition: Partition, constants: Constants, options: Options) -> Listing:
+    """The steps of a partition."""
+    return _Lowerer(partition, constants, options).listing()
+
+
+class _Lowerer:
+    def __init__(self, partition: Partition, constants: Constants, options: Options) -> None:
+        self._partition, self._constants, self._options = partition, constants, options
+        self._steps: list[Step] = []
+        self._views: list[int] = []
+        self._faults: list[Fault] = []
+        self._done: set[int] = set()  # indices of nodes that are lowered
+        self._readers = readers(partition.nodes)
+        self._exclusive = updated_in_place(partition)
+        self._taken = {t for b in partition.nodes if b.node.index in self._exclusive for t in b.node.outputs}
+        specs = _input_specs(partition)
+        tensors = partition.graph.tensors
+        self._tensors: dict[int, Operand] = {
+            t: _new(Storage.INPUT, specs[t].shape, specs[t].dtype, tensors[t].name) for t in partition.inputs
+        }
+        self._inputs = tuple(self._tensors[t].block for t in partition.inputs)
+
+    def listing(self) -> Listing:
+        for made in group(self._partition.nodes, set(self._partition.outputs)):
+            self._lower(made)
+        outputs = tuple(self.operand(t) for t in self._partition.outputs)
+        return Listing(self._inputs, outputs, tuple(self._steps), tuple(self._views), tuple(self._faults))
+
+    def operand(self, tensor: int) -> Operand:
+        """A tensor that an earlier step makes, an input, or a constant."""
+        if tensor not in self._tensors:
+            value = self._partition.constants[tensor]
+            block = self._constants.block(self._partition.graph, tensor, value)
+            self._tensors[tensor] = Operand(block, value.shape, value.dtype)
+        return self._tensors[tensor]
+
+    def spent(self, tensor: int, bound: BoundNode) -> Operand | None:
+        """A tensor that fills memory of this call's own, or memory that the caller gave up, and that nobody reads any
+        more but `bound`; None if it is no such tensor."""
+        operand = self.operand(tensor)
+        block = operand.block
+        is_ours = block.storage is Storage.ARENA or tensor in self._partition.donated or tensor in self._taken
+        if not is_ours or operand.shape is None or operand.nbytes != block.nbytes:
+            return None
+        aliases = [t for t, other in self._tensors.items() if other.block is block]
+        users = (self._partition.nodes[p].node.index for t in aliases for p in self._readers.get(t, ()))
+        is_needed = not {bound.node.index, *self._done}.issuperset(users)
+        return None if is_needed or not set(aliases).isdisjoint(self._partition.outputs) else operand
+
+    def packed(self, tensor: int, value: np.ndarray, tag: str, pack: Pack) -> Operand:
+        block = self._constants.block(self._partition.graph, tensor, value, tag, pack)
+        assert block.data is not None
+        return Operand(block, block.data.shape, block.data.dtype)
+
+    def fault(self, bound: BoundNode, message: str) -> np.int32:
+        self._faults.append(Fault(bound.node, message))
+        return np.int32(len(self._faults))
+
+    def _lower(self, made: Group) -> None:
+        if not made.head:
+            self._elementwise(made.tail)
+        elif len(made.nodes) == 1 and self._viewed(made.head[0]):
+            self._views.append(made.head[0].node.index)
+        elif (reason := self._lowered(made)) is not None:
+            self._fall_back(made, reason)
+        self._done.update(bound.node.index for bound in made.nodes)
+
+    def _viewed(self, bound: BoundNode) -> bool:
+        """Whether a node only gives its operand, or adjacent elements of it, other shapes."""
+        views = views_of(bound)
+        sources = [self.operand(bound.node.inputs[view.position]) for view in views or ()]
+        if views is None or any(source.shape is None for source in sources):
+            return False
+        for tensor, spec, view, source in zip(bound.node.outputs, bound.outs, views, sources, strict=True):
+            self._tensors[tensor] = source.reshaped(spec.shape or (), skip=view.skip)
+        return True
+
+    def _lowered(self, made: Group) -> str | None:
+        """None once the launches are there; else why there are none."""
+        reason = _unfit(made)
+        if reason is not None or not made.lowerings:
+            return reason or "it has no kernel."
+        ends, heads = (made.head,) * 2 if made.is_joint else (made.nodes[-1:], made.head[-1:])
+        results = [(t, s) for bound in ends for t, s in zip(bound.node.outputs, bound.outs, strict=True)]
+        made_outs = (_new(Storage.ARENA, s.shape, s.dtype, s.name) for _, s in results)
+        head_specs = [s for bound in heads for s in bound.outs]
+        outs = tuple(o.reshaped(s.shape or ()) for o, s in zip(made_outs, head_specs, strict=True))
+        head = (heads[-1].node.outputs[0], heads[-1].outs[0])
+        tail = write_tail(made.tail, outs[0], self.operand, head)
+        reasons: list[str] = []
+        for lowering in made.lowerings:
+            if made.tail and not lowering.tail:
+                continue
+            site = Site(made.head, tail, outs, self._options, self)
+            reason = lowering.lower(site)
+            if reason is None:
+                self._steps += site.steps
+                for (tensor, spec), out in zip(results, site.outs, strict=True):
+                    self._tensors[tensor] = out.reshaped(spec.shape or ())
+                return None
+            reasons.append(reason)
+        return " ".join(dict.fromkeys(reasons))
+
+    def _elementwise(self, nodes: Sequence[BoundNode]) -> None:
+        last = nodes[-1]
+        out = _new(Storage.ARENA, last.outs[0].shape, last.outs[0].dtype, last.outs[0].name)
+        tail = write_tail(nodes, out, self.operand, None)
+        site = Site((), tail, (out,), self._options, self)
+        what, count = site.kernel("elementwise", "elementwise.cu"), out.size // tail.width
+        site.launch(what, -(-count // THREADS), THREADS, out, np.uint32(count), *tail.arguments)
+        self._steps += site.steps
+        self._tensors[last.node.outputs[0]] = out
+
+    def _fall_back(self, made: Group, reason: str) -> None:
+        """Lower the nodes one by one; a node that has no kernel even alone becomes an array step."""
+        if len(made.nodes) > 1:
+            for bound in made.head:
+                self._lower(group([bound], set(bound.node.outputs))[0])
+            for rest in group(made.tail, set(made.nodes[-1].node.outputs)):
+                self._lower(rest)
+            return
+        (bound,) = made.head
+        outs = tuple(_new(Storage.ARRAY, s.shape, s.dtype, s.name) for s in bound.outs)
+        ins = tuple(None if t == ABSENT else self.operand(t) for t in bound.node.inputs)
+        constants = {
+            p: self._partition.constants[t] for p, t in enumerate(bound.node.inputs) if t in self._partition.constants
+        }
+        exclusive = bound.node.index in self._exclusive
+        self._steps.append(ArrayStep(bound, ins, outs, constants, reason, exclusive))
+        self._tensors.update(zip(bound.node.outputs, outs, strict=True))
+
+
+def _unfit(made: Group) -> str | None:
+    """Why no kernel can take these nodes, whatever they compute."""
+    specs = [s for bound in made.nodes for s in (*bound.ins, *bound.outs) if s is not None]
+    if any(s.shape is None for s in specs):
+        return "its shapes are known in the call only."
+    if odd := [s for s in specs if s.dtype not in CTYPES]:
+        return f"kernels have no element type {odd[0].type.name.lower()}."
+    if any((s.size or 0) >= MAX_ELEMENTS for s in specs):
+        return "a tensor has too many elements for a kernel."
+    if any(s.size == 0 for bound in made.nodes for s in bound.outs):
+        return "its result has no elements."
+    return None
+
+
+def _input_specs(partition: Partition) -> dict[int, TensorSpec]:
+    """Specs of the partition's inputs, as the nodes that read them know them."""
+    return {
+        t: spec
+        for bound in partition.nodes
+        for t, spec in zip(bound.node.inputs, bound.ins, strict=True)
+        if spec is not None
+    }

@@ -1,0 +1,225 @@
+"""A listing made ready for a device: constants uploaded, kernels compiled. Shared by all threads; see `Bound`."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from ...interpreter.errors import KernelError
+from ...interpreter.graph import Array
+from ...interpreter.ops.shared.resources import Variable, unboxed
+from ...interpreter.runtime.delegate import Partition
+from ...interpreter.runtime.faults import node_error
+from ...interpreter.runtime.lane import DeviceState, Lane
+from ..arrays import Kernel as ArrayKernel
+from .arena import Arena
+from .device import Device, Memory
+from .listing import FAULT, ArrayStep, Block, Launch, Listing, Operand, Storage
+from .updates import Exclusive
+
+if TYPE_CHECKING:
+    from .space import DeviceSpace
+
+MAX_GRAPHS = 8
+"""Graphs kept of one segment on one lane: one for each set of addresses that inputs had."""
+
+CAPTURE = threading.Lock()
+"""Held while a graph is captured: some calls of any thread would break another's capture."""
+
+Addresses: TypeAlias = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """Launches that become one graph."""
+
+    launches: tuple[Launch, ...]
+    functions: tuple[Any, ...]  # loaded kernels
+    external: tuple[Block, ...]  # blocks whose addresses differ between calls
+
+
+class Program:
+    """Runs a partition on a device."""
+
+    def __init__(
+        self,
+        space: DeviceSpace,
+        name: str,
+        partition: Partition,
+        listing: Listing,
+        arena: Arena,
+        constants: Mapping[Block, Array],
+        kernels: Mapping[ArrayStep, ArrayKernel],
+        details: Mapping[str, Any],
+    ) -> None:
+        self.details = details
+        self.space, self.listing, self.arena, self.constants = space, listing, arena, constants
+        self.device: Device = space.device
+        self._name, self.graph, self._nodes = name, partition.graph, [b.node.index for b in partition.nodes]
+        self._kernels = kernels
+        self.steps = tuple(self._step(run) for run in listing.segments)
+
+    def _step(self, run: Sequence[Launch | ArrayStep]) -> Segment | ArrayStep:
+        if isinstance(run[0], ArrayStep):
+            return run[0]
+        launches = tuple(step for step in run if isinstance(step, Launch))
+        used = dict.fromkeys(b for launch in launches for b in launch.reads)
+        external = tuple(b for b in used if b.storage in (Storage.INPUT, Storage.ARRAY))
+        return Segment(launches, tuple(self.device.load(launch.kernel) for launch in launches), external)
+
+    def __call__(self, lane: Lane, inputs: Sequence[Array]) -> list[Array]:
+        bound = self.space.bound(self)
+        arrays: dict[Block, Array] = dict(zip(self.listing.inputs, inputs, strict=True))
+        state = DeviceState(lane, self.space)
+        with self._exclusively(state, arrays) as exclusive:
+            for step in self.steps:
+                if isinstance(step, Segment):
+                    bound.launch(step, arrays)
+                else:
+                    self._run(step, bound, arrays, exclusive if step.exclusive else state)
+        if lane.observer is not None:
+            for node in self._nodes:
+                lane.observer(self.graph.index, node, self._name)
+        outputs = [bound.array(operand, arrays) for operand in self.listing.outputs]
+        if lane.depth:  # a body's next turn writes to the same addresses
+            return [array.copy() if hasattr(array, "copy") else array for array in outputs]
+        return outputs
+
+    def _exclusively(self, state: DeviceState, arrays: Mapping[Block, Array]) -> AbstractContextManager[Any]:
+        """Variables for the steps that update some in place."""
+        steps = self.listing.array_steps
+        if not any(step.exclusive for step in steps):
+            return nullcontext()
+        handles = (step.inputs[0] for step in steps if step.is_stateful and step.inputs and step.inputs[0] is not None)
+        given = (arrays.get(handle.block) for handle in handles)
+        variables = {unboxed(array, Variable) for array in given if array is not None and array.dtype == object}
+        return Exclusive(self.device, state, variables)
+
+    def _run(self, step: ArrayStep, bound: Bound, arrays: dict[Block, Array], state: DeviceState | Exclusive) -> None:
+        operands = [None if o is None else bound.array(o, arrays) for o in step.inputs]
+        try:
+            result = self._kernels[step](state, *operands) if step.is_stateful else self._kernels[step](*operands)
+            results = result if type(result) is tuple else (result,)
+            for operand, spec, value in zip(step.outputs, step.bound.outs, results, strict=True):
+                if operand.shape is not None and tuple(value.shape) != operand.shape:
+                    raise KernelError(f"the value has shape {list(value.shape)}, planned for {list(operand.shape)}")
+                arrays[operand.block] = value if spec.type.is_object else self._dense(value, operand.dtype)
+        except self.space.errors as error:
+            if (named := node_error(error, self.graph, step.bound.node)) is error:
+                raise
+            raise named from error
+
+    def _dense(self, value: Any, dtype: np.dtype[Any]) -> Array:
+        if getattr(value, "dtype", None) == dtype and value.flags.c_contiguous:
+            return value
+        return self.device.xp.ascontiguousarray(self.device.xp.asarray(value, dtype=dtype))
+
+
+class FaultWord:
+    """Where a program's kernels report faults: page-locked memory, which a device reaches at the same address."""
+
+    def __init__(self, program: Program) -> None:
+        self._device, self._faults, self._graph = program.device, program.listing.faults, program.graph
+        self._host = program.device.pinned(FAULT.nbytes).view(FAULT.dtype)
+        self._host[0] = 0
+
+    @property
+    def address(self) -> int:
+        return int(self._host.ctypes.data)
+
+    def check(self) -> None:
+        """Wait, and raise the KernelError of the fault that there is, after which there is none."""
+        self._device.synchronize()
+        number, index = divmod(int(self._host[0]), 1 << 48)
+        if number:
+            self._host[0] = 0
+            node, message = self._faults[number - 1]
+            signed = index - (1 << 48) if index >> 47 else index
+            raise node_error(KernelError(message.format(signed)), self._graph, node)
+
+
+class Bound:
+    """A program on one lane: its arena there, and the graphs captured on it. Not for concurrent use."""
+
+    def __init__(self, program: Program) -> None:
+        self._device, self._offsets = program.device, program.arena.offsets
+        self._memory: Memory = program.space.memory(program.arena.nbytes)
+        base = self._memory.address
+        self._addresses = {block: base + offset for block, offset in program.arena.offsets.items()}
+        self._addresses |= {block: program.device.address(array) for block, array in program.constants.items()}
+        self._constants = program.constants
+        self._graphs: dict[Segment, OrderedDict[Addresses, Any]] = {}
+        self._seen: dict[Segment, deque[Addresses]] = {}  # the latest, without a graph yet
+        self._views: dict[Operand, Array] = {}
+        self._faults = FaultWord(program) if program.listing.faults else None
+        if self._faults is not None:
+            self._addresses[FAULT.block] = self._faults.address
+
+    @property
+    def nbytes(self) -> int:
+        return self._memory.nbytes
+
+    def launch(self, segment: Segment, arrays: dict[Block, Array]) -> None:
+        """Run a segment: one graph launch, once the same addresses came twice."""
+        for block in segment.external:
+            arrays[block] = self._aligned(arrays[block])
+        key = tuple([self._device.address(arrays[block]) for block in segment.external])
+        graphs = self._graphs.setdefault(segment, OrderedDict())
+        graph = graphs.get(key)
+        if graph is not None:
+            graphs.move_to_end(key)
+            self._device.replay(graph)
+        elif key not in (seen := self._seen.setdefault(segment, deque(maxlen=MAX_GRAPHS))):
+            seen.append(key)
+            self._launch_all(segment, key)
+        else:
+            graphs[key] = graph = self._captured(segment, key)
+            if len(graphs) > MAX_GRAPHS:
+                graphs.popitem(last=False)
+            self._device.replay(graph)
+
+    def check(self) -> None:
+        """Wait, and raise the KernelError of what a kernel has found wrong; at once where none looks for faults."""
+        if self._faults is not None:
+            self._faults.check()
+
+    def _captured(self, segment: Segment, key: Addresses) -> Any:
+        with CAPTURE:
+            self._device.begin_capture()
+            try:
+                self._launch_all(segment, key)
+            finally:
+                graph = self._device.end_capture()
+        return graph
+
+    def _launch_all(self, segment: Segment, key: Addresses) -> None:
+        addresses = self._addresses | dict(zip(segment.external, key, strict=True))
+        for launch, function in zip(segment.launches, segment.functions, strict=True):
+            arguments = [addresses[a.block] + a.offset if isinstance(a, Operand) else a for a in launch.arguments]
+            self._device.launch(function, launch.grid, launch.block, launch.shared, arguments)
+
+    def _aligned(self, array: Array) -> Array:
+        """Dense, and where loads of 16 bytes are allowed."""
+        if not array.flags.c_contiguous or self._device.address(array) % 16:
+            return array.copy(order="C")
+        return array
+
+    def array(self, operand: Operand, arrays: Mapping[Block, Array]) -> Array:
+        """An operand as an array."""
+        block, shape = operand.block, operand.shape
+        if block.storage is Storage.ARENA:
+            if operand not in self._views:
+                offset = self._offsets[block] + operand.offset
+                self._views[operand] = self._device.array(self._memory, offset, shape or (), operand.dtype)
+            return self._views[operand]
+        array = self._constants[block] if block.storage is Storage.CONSTANT else arrays[block]
+        if shape is None or (array.shape == shape and not operand.offset):
+            return array
+        skip = operand.offset // operand.dtype.itemsize
+        return array.reshape(-1)[skip : skip + operand.size].reshape(shape)

@@ -1,0 +1,221 @@
+"""Device memory as the runtime sees it, and what each call in flight has there to itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ...interpreter.errors import LimitError, StateError
+from ...interpreter.graph import Array
+from ...interpreter.runtime.faults import BODY_ERRORS
+from .arena import ALIGNMENT
+from .device import Device, Memory
+from .program import Bound
+
+if TYPE_CHECKING:
+    from .program import Program
+
+CHUNK_BYTES = 1 << 20
+"""Least size of the memory in which a call's inputs are staged."""
+
+STAGED_BYTES = 4 << 20
+"""Results up to this size leave through page-locked memory, so that their copies overlap; larger ones gain nothing."""
+
+
+class CallLane:
+    """What one call in flight has to itself: a stream, memory for its inputs, and its programs' arenas and graphs.
+
+    Inputs are staged at the same addresses by each call that stages the same sizes in the same order, so that graphs
+    that were captured with these addresses can be replayed.
+    """
+
+    def __init__(self, device: Device, memory: Callable[[int], Memory]) -> None:
+        self._device, self._memory = device, memory
+        self.stream = device.stream()
+        self.caller: Any = None  # the stream of whoever makes the present call
+        self.done: Any = None  # an event: the end of the last call
+        self.bound: WeakKeyDictionary[Program, Bound] = WeakKeyDictionary()
+        self.used: dict[Program, Bound] = {}  # in the present call
+        self._chunks: list[tuple[Memory, np.ndarray]] = []
+        self._chunk, self._used = 0, 0
+
+    def restart(self) -> None:
+        """A new call: what the last one staged may be overwritten, once its copies are done."""
+        if self.done is not None:
+            self._device.await_event(self.done)
+        self._chunk, self._used = 0, 0
+
+    def program(self, program: Program) -> Bound:
+        """A program on this lane."""
+        found = self.bound.get(program)
+        if found is None:
+            found = self.bound[program] = Bound(program)
+        self.used[program] = found
+        return found
+
+    def trim(self) -> None:
+        """Give back what the present call has not used."""
+        for program in [p for p in self.bound if p not in self.used]:
+            del self.bound[program]
+        del self._chunks[self._chunk + 1 :]
+
+    def stage(self, host: np.ndarray) -> Array:
+        """A copy that lasts until the call ends, by way of page-locked memory."""
+        source = np.ascontiguousarray(host)
+        memory, pinned, offset = self._space(source.nbytes)
+        staged = pinned[offset : offset + source.nbytes]
+        staged[:] = source.reshape(-1).view(np.uint8)
+        target = self._device.array(memory, offset, host.shape, host.dtype)
+        self._device.copy_in(target, staged.view(host.dtype).reshape(host.shape))
+        return target
+
+    def _space(self, nbytes: int) -> tuple[Memory, np.ndarray, int]:
+        """Room in a chunk: the present one, the next one, or a new one in the place of one that is too small."""
+        padded = max(-(-nbytes // ALIGNMENT), 1) * ALIGNMENT
+        if self._used and self._used + padded > self._chunks[self._chunk][0].nbytes:
+            self._chunk, self._used = self._chunk + 1, 0
+        if not self._used and (self._chunk == len(self._chunks) or self._chunks[self._chunk][0].nbytes < padded):
+            del self._chunks[self._chunk : self._chunk + 1]
+            size = max(padded, CHUNK_BYTES)
+            self._chunks.insert(self._chunk, (self._memory(size), self._device.pinned(size)))
+        self._used += padded
+        return *self._chunks[self._chunk], self._used - padded
+
+
+class DeviceSpace:
+    """Memory of one device. Takes whatever of the caller's the device owns, uncopied."""
+
+    def __init__(self, device: Device) -> None:
+        self.device, self.name, self.xp = device, device.name, device.xp
+        self.errors: tuple[type[Exception], ...] = (*BODY_ERRORS, *device.errors)
+        self._idle: list[CallLane] = []
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def stage(self, host: np.ndarray) -> Array:
+        lane: CallLane | None = getattr(self._local, "lane", None)
+        return self.put(host) if lane is None or not host.size else lane.stage(host)
+
+    def put(self, host: np.ndarray) -> Array:
+        """A copy, there when this returns."""
+        array = self.device.xp.empty(host.shape, host.dtype)
+        if host.size:
+            self.device.copy_in(array, np.ascontiguousarray(host))
+        self.device.synchronize()
+        return array
+
+    def get(self, arrays: Sequence[Array]) -> list[np.ndarray]:
+        staged = [self._fetch(array) for array in arrays]
+        self.device.synchronize()
+        return [host.copy() if is_staged else host for host, is_staged in staged]
+
+    def _fetch(self, array: Array) -> tuple[np.ndarray, bool]:
+        """Host memory that the array's values are on their way to, and whether that is page-locked."""
+        is_staged = 0 < array.nbytes <= STAGED_BYTES
+        host = np.empty(array.shape, array.dtype)
+        if is_staged:
+            host = self.device.pinned(array.nbytes).view(array.dtype).reshape(array.shape)
+        if array.nbytes:
+            self.device.copy_out(host, array)
+        return host, is_staged
+
+    def owns(self, value: Any) -> bool:
+        return self.device.owns(value)
+
+    def adopt(self, value: Any) -> Array:
+        return self.device.adopt(value)
+
+    @contextmanager
+    def lane(self) -> Iterator[None]:
+        """A stream of this call's own: starts after what the caller has queued on its stream, which goes on after it.
+
+        Nothing waits on the host, so outputs that stay on the device may still be in the making when this returns.
+        """
+        caller = self.device.current()
+        queued = self.device.record()
+        lane, outer = self._borrow(), getattr(self._local, "lane", None)
+        self._local.lane = lane
+        lane.caller = caller
+        is_fit = True
+        try:
+            with self.device.using(lane.stream):
+                self.device.wait(queued)
+                try:
+                    yield
+                    for bound in lane.used.values():
+                        bound.check()
+                finally:
+                    lane.used.clear()
+                    lane.done = self.device.record()
+            self.device.wait(lane.done)
+        except LimitError:  # what it holds is too much: the next call starts anew
+            lane.restart()
+            is_fit = False
+            raise
+        finally:
+            self._local.lane, lane.caller = outer, None
+            if is_fit:
+                with self._lock:
+                    self._idle.append(lane)
+
+    def give(self, array: Array) -> Array:
+        """A copy in memory of the caller's stream, which may still read it when the caller drops it."""
+        lane: CallLane | None = getattr(self._local, "lane", None)
+        if lane is None:
+            return array.copy()
+        with self.device.using(lane.caller):
+            copied = self.device.xp.empty(array.shape, array.dtype)
+            free = self.device.record()
+        self.device.wait(free)
+        if array.size:
+            self.device.copy(copied, self.device.xp.ascontiguousarray(array))
+        return copied
+
+    def wait(self) -> None:
+        self.device.synchronize()
+
+    def mark(self) -> Any:
+        return self.device.record()
+
+    def follow(self, mark: Any) -> None:
+        self.device.wait(mark)
+
+    def bound(self, program: Program) -> Bound:
+        """The program on the lane of this thread's call."""
+        lane: CallLane | None = getattr(self._local, "lane", None)
+        if lane is None:
+            raise StateError("a GPU program runs inside a call only.", hint="Enter the lane() of its space first.")
+        return lane.program(program)
+
+    def memory(self, nbytes: int) -> Memory:
+        """New memory. Where there is not enough, what idle lanes and earlier calls hold is given back first; LimitError
+        if that is not enough either."""
+        try:
+            memory: Memory = self.device.memory(nbytes)
+        except LimitError:
+            self._drop_idle()
+            memory = self.device.memory(nbytes)
+        return memory
+
+    def _drop_idle(self) -> None:
+        lane: CallLane | None = getattr(self._local, "lane", None)
+        if lane is not None:
+            self.device.synchronize()
+            lane.trim()
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for other in idle:
+            other.restart()  # its copies are done
+
+    def _borrow(self) -> CallLane:
+        with self._lock:
+            lane = self._idle.pop() if self._idle else None
+        if lane is None:
+            return CallLane(self.device, self.memory)
+        lane.restart()
+        return lane
