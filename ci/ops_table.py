@@ -11,13 +11,16 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tflite_cupy.delegates.cpu.kernels import KERNELS as CPU_KERNELS
+from tflite_cupy.delegates.gpu.groups import LOWERINGS
+from tflite_cupy.delegates.gpu.tail import EXPRESSIONS
+from tflite_cupy.delegates.gpu.walk import WALKS
 from tflite_cupy.interpreter.format.schema import OPERATORS
 from tflite_cupy.interpreter.graph import TensorType
 from tflite_cupy.interpreter.ops import base
 from tflite_cupy.interpreter.ops.base import OPS, ControlOp, Op, TypeSet
 from tflite_cupy.interpreter.ops.checks import arity
 
-KERNELS = {"cpu": CPU_KERNELS}
+KERNELS = {"cpu": CPU_KERNELS, "gpu": {*LOWERINGS, *EXPRESSIONS, *WALKS}}
 TARGET = ROOT / "OPS.md"
 REFERENCE = json.loads((ROOT / "ci" / "results" / "reference.json").read_text(encoding="utf-8"))
 OTHER_NAMES = {"CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"}  # codes that stand for no operator
@@ -44,7 +47,8 @@ TensorFlow operator (`FlexAsString`, ...), which TensorFlow itself runs.
 - quantised: the same where integers carry a scale.
 - where: `host` works on Python objects or needs values on the host, so it never runs on a GPU; `control` runs
   subgraphs, between partitions.
-- kernels: delegates with a kernel of their own for it, faster than the operator's body.
+- kernels: delegates with a kernel of their own for it, faster than the operator's body, though perhaps not for all
+  types; the GPU runs the body with CuPy where it has none (`tflite-cupy report --assume-gpu` names those of a model).
 - reference: combinations of element types that the reference runs, and how many of them give its results here.
 
 | operator | versions | types | quantised | where | kernels | reference | meaning |

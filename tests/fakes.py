@@ -228,6 +228,7 @@ class FakeSpace:
     name = "fake"
 
     def __init__(self) -> None:
+        self.xp = FakeModule(np)
         self.puts = self.gets = self.waits = self.lanes = 0
 
     def put(self, host: np.ndarray) -> FakeArray:

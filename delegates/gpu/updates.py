@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Any
 
 from ...interpreter.graph import Array
 from ...interpreter.ops.shared.resources import Variable
@@ -66,6 +67,10 @@ class Exclusive:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def xp(self) -> Any:
+        return self._device.xp
 
     def read(self, variable: Variable) -> Array:
         """The value, to be overwritten: the variable's own array, or a copy where another call still reads that."""

@@ -36,6 +36,10 @@ class Space(Protocol):
     def name(self) -> str:
         """As plans and reports name it: "host", "cuda:0"."""
 
+    @property
+    def xp(self) -> Any:
+        """The array module that works on its arrays."""
+
     def put(self, host: np.ndarray) -> Array:
         """A copy of a host array in this space."""
 
@@ -71,6 +75,7 @@ class HostSpace:
     """Host memory: NumPy arrays; strings, resources and variants as Python objects."""
 
     name = "host"
+    xp: Any = np
 
     def put(self, host: np.ndarray) -> Array:
         return host

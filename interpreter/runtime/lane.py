@@ -39,6 +39,11 @@ class DeviceState:
     lane: Lane
     space: Space
 
+    @property
+    def xp(self) -> Any:
+        """The array module of this space."""
+        return self.space.xp
+
     def read(self, variable: Variable) -> Array:
         """The value in this space. Another call may replace it, so this call holds on to it."""
         array = variable.borrow(self.space)

@@ -14,6 +14,8 @@ from ..ops.shared.resources import Table, Variable
 class State:
     """Resources of one interpreter, shared by all its signatures and by no other interpreter. Thread-safe."""
 
+    xp = np
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._initialising = threading.RLock()

@@ -182,13 +182,12 @@ def test_nodes_that_miss_the_required_device_are_named() -> None:
         on_device(content, require="gpu")
     for place in ("subgraphs[1].operators[0]", "subgraphs[2].operators[0]"):
         assert place in str(caught.value)
-    assert str(caught.value).count("SVDF#0 runs on cpu, not on gpu (gpu: operator SVDF runs on the host") == 2
+    assert str(caught.value).count("RNN#0 runs on cpu, not on gpu (gpu: operator RNN runs on the host") == 2
 
 
 def stateful() -> Graph:
-    """An SVDF layer, whose state is on the host."""
-    b = GraphBuilder("svdf")
-    x = b.input(F32, [1, 2])
-    weights, times = b.constant(np.ones((2, 2), np.float32)), b.constant(np.ones((2, 3), np.float32))
-    y = b.add("SVDF", [x, weights, times, -1, b.variable(F32, [1, 6])], [1, 2], rank=1)
-    return b.graph([y])
+    """A recurrent layer, whose state is on the host."""
+    b = GraphBuilder("rnn")
+    x, square = b.input(F32, [1, 2]), b.constant(np.ones((2, 2), np.float32))
+    bias, state = b.constant(np.zeros(2, np.float32)), b.variable(F32, [1, 2])
+    return b.graph([b.add("RNN", [x, square, square, bias, state], [1, 2])])

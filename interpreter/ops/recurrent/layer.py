@@ -5,6 +5,7 @@ States arrive as `Variable` objects in their operand's position; the results are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -40,8 +41,8 @@ def state_of(operator: str, operand: Any, size: int) -> Variable:
     """The variable behind a state operand; raises KernelError if it is none, or has not `size` elements."""
     if not isinstance(operand, Variable):
         raise KernelError(f"{operator} needs a variable tensor as its state, got a tensor of shape {operand.shape}.")
-    if operand.read().size != size:
-        raise KernelError(f"{operator} got a state of shape {operand.read().shape}, expected {size} elements.")
+    if math.prod(operand.shape or ()) != size:
+        raise KernelError(f"{operator} got a state of shape {operand.shape}, expected {size} elements.")
     return operand
 
 
@@ -111,27 +112,30 @@ class Weights:
     Where the weights have 8 bits, the rows are quantised for the product too.
     """
 
-    def __init__(self, matrices: Sequence[Array], specs: Sequence[OptionalSpec], asymmetric: bool) -> None:
+    def __init__(
+        self, matrices: Sequence[Array], specs: Sequence[OptionalSpec], asymmetric: bool, xp: Any = np
+    ) -> None:
+        self._xp = xp
         parts = [signed(matrix) for matrix in matrices]
-        self._columns = np.concatenate(parts).astype(np.float32, copy=False).T
+        self._columns = xp.concatenate(parts).astype(np.float32, copy=False).T
         self._scales: Array = None
         if parts[0].dtype == np.int8:
-            scales = [np.full(len(part), affine(spec).scale) for part, spec in zip(parts, specs, strict=True)]
-            self._scales = np.concatenate(scales)
+            scales = [xp.full(len(part), affine(spec).scale) for part, spec in zip(parts, specs, strict=True)]
+            self._scales = xp.concatenate(scales)
         self._asymmetric = asymmetric
 
     def __call__(self, rows: Array) -> Array:
         if self._scales is None:
             return rows @ self._columns
-        stored, scale = quantize_rows(np, rows, self._asymmetric)
+        stored, scale = quantize_rows(self._xp, rows, self._asymmetric)
         return self._scaled(stored, scale)
 
     def with_scale(self, rows: Array, scale: Array) -> Array:
         """The product of quantised rows, taken for rows of another scale [n, 1]."""
-        return self._scaled(quantize_rows(np, rows, self._asymmetric)[0], scale)
+        return self._scaled(quantize_rows(self._xp, rows, self._asymmetric)[0], scale)
 
     def _scaled(self, stored: Array, scale: Array) -> Array:
-        return integer_matmul(np, stored, self._columns, 255 * 128).astype(np.float32) * (scale * self._scales)
+        return integer_matmul(self._xp, stored, self._columns, 255 * 128).astype(np.float32) * (scale * self._scales)
 
 
 def weights_refusal(operator: str, weights: Sequence[OptionalSpec]) -> str | None:

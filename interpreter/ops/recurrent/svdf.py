@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -31,20 +31,21 @@ from .layer import (
 class _RealFilters:
     """Filters over features and over time with real results (reference: EvalFloatSVDF, EvalHybridSVDF)."""
 
-    def __init__(self, layer: Svdf, feature: Array, time: Array) -> None:
-        self._layer, self._time = layer, real_values(time, layer.ins[2])
-        self.features = Weights([feature], [layer.ins[1]], layer.asymmetric_quantize_inputs)
+    def __init__(self, xp: Any, layer: Svdf, feature: Array, time: Array) -> None:
+        self._xp, self._layer, self._time = xp, layer, real_values(time, layer.ins[2])
+        self.features = Weights([feature], [layer.ins[1]], layer.asymmetric_quantize_inputs, xp)
 
     def result(self, seen: Array, bias: Array | None) -> Array:
         """[batch, units] for the last features of each filter [batch, filters, memory]."""
         total = self._layer.units((seen * self._time).sum(axis=2, dtype=np.float32))
-        return activate(np, total if bias is None else total + bias, self._layer.fused_activation_function)
+        return activate(self._xp, total if bias is None else total + bias, self._layer.fused_activation_function)
 
 
 class _IntegerFilters:
     """The same in integers (reference: EvalIntegerSVDF)."""
 
-    def __init__(self, layer: Svdf, feature: Array, time: Array) -> None:
+    def __init__(self, xp: Any, layer: Svdf, feature: Array, time: Array) -> None:
+        self._xp = xp
         input, weights, time_scale, memory, output = (
             affine(s) for s in (layer.ins[0], layer.ins[1], layer.ins[2], layer.ins[4], layer.outs[0])
         )
@@ -58,16 +59,18 @@ class _IntegerFilters:
 
     def features(self, x: Array) -> Array:
         """Stored features [batch, filters] of stored inputs."""
-        sums = integer_matmul(np, x.astype(np.float32) - self._zero_point, self._columns, 255 * 128)
-        stored = saturate(np, multiply_by_quantized_multiplier(np, sums, *self._to_memory), self._kind)
+        sums = integer_matmul(self._xp, x.astype(np.float32) - self._zero_point, self._columns, 255 * 128)
+        scaled = multiply_by_quantized_multiplier(self._xp, sums, *self._to_memory)
+        stored = saturate(self._xp, scaled, self._kind)
         return (stored + self._memory.zero_point).astype(self._kind)
 
     def result(self, seen: Array, bias: Array | None) -> Array:
         """int8 [batch, units]."""
         offsets = seen.astype(np.int32) - self._memory.zero_point
         total = self._layer.units((offsets * self._time).sum(axis=2, dtype=np.int32))
-        scaled = multiply_by_quantized_multiplier(np, total if bias is None else total + bias, *self._to_output)
-        return saturate(np, scaled + self._output.zero_point, np.int8)
+        biased = total if bias is None else total + bias
+        scaled = multiply_by_quantized_multiplier(self._xp, biased, *self._to_output)
+        return saturate(self._xp, scaled + self._output.zero_point, np.int8)
 
 
 class _Operands(NamedTuple):
@@ -89,6 +92,8 @@ class Svdf(StatefulOp):
     state [batch, filters * memory], the newest features last (reference: reference/svdf.h, with 16-bit states and,
     as in TFLite Micro, 8-bit ones).
     """
+
+    host_only: ClassVar[bool] = False
 
     rank: int = 0
     fused_activation_function: Activation = Activation.NONE
@@ -137,22 +142,23 @@ class Svdf(StatefulOp):
         bias: Array | None = None,
         activation_state: Any = None,
     ) -> Array:
-        batch, (filters, memory) = len(input), weights_time.shape
+        xp, batch, (filters, memory) = state.xp, len(input), weights_time.shape
         variable = state_of(self.name, activation_state, batch * filters * memory)
-        past = variable.read().reshape(batch, filters, memory)
-        layer = self._constant_filters or self._filters(weights_feature, weights_time)
-        seen = np.concatenate([past[:, :, :-1], layer.features(input)[:, :, None]], axis=2)
-        shifted = np.concatenate([seen[:, :, 1:], np.zeros_like(seen[:, :, :1])], axis=2)
-        variable.assign(shifted.reshape(batch, filters * memory))
+        past = state.read(variable).reshape(batch, filters, memory)
+        known = self._constant_filters if xp is np else None
+        layer = known or self._filters(xp, weights_feature, weights_time)
+        seen = xp.concatenate([past[:, :, :-1], layer.features(input)[:, :, None]], axis=2)
+        shifted = xp.concatenate([seen[:, :, 1:], xp.zeros_like(seen[:, :, :1])], axis=2)
+        state.assign(variable, shifted.reshape(batch, filters * memory))
         return layer.result(seen, bias)
 
     @cached_property
     def _constant_filters(self) -> _RealFilters | _IntegerFilters | None:
         specs = self.ins[1:3]
-        return self._filters(*map(value_of, specs)) if are_constant(specs) else None
+        return self._filters(np, *map(value_of, specs)) if are_constant(specs) else None
 
-    def _filters(self, feature: Array, time: Array) -> _RealFilters | _IntegerFilters:
+    def _filters(self, xp: Any, feature: Array, time: Array) -> _RealFilters | _IntegerFilters:
         input = self.ins[0]
         assert input is not None
         kind = _RealFilters if input.type is TensorType.FLOAT32 else _IntegerFilters
-        return kind(self, feature, time)
+        return kind(xp, self, feature, time)

@@ -140,3 +140,25 @@ def test_variables_under_threads() -> None:
                 assert value[0] == -value[1]
 
     side_by_side(6, work)
+
+
+def filters() -> Model:
+    """An SVDF layer of two units over three steps."""
+    b = GraphBuilder("main")
+    x = b.input(F32, [1, 4], "x")
+    rng = np.random.default_rng(0)
+    features, times = (b.constant(rng.normal(size=shape), np.float32) for shape in ((4, 4), (4, 3)))
+    y = b.add("SVDF", [x, features, times, -1, b.variable(F32, [1, 12])], [1, 2], rank=2)
+    return model(b.graph([y]), signatures={"s": (0, {"x": x}, {"y": y})})
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_layer_with_a_state_runs_on_the_device(seed: int) -> None:
+    interpreter, space = emulated(filters(), seed)
+    on_cpu = lite.Interpreter(model_content=lite.write_model(filters()), device="cpu").get_signature_runner("s")
+    run = interpreter.get_signature_runner("s")
+    for turn in range(5):
+        x = np.random.default_rng(turn).normal(size=(1, 4)).astype(np.float32)
+        (y,) = space.get([run(x=space.put(x))["y"]])
+        np.testing.assert_allclose(y, on_cpu(x=x)["y"], rtol=1e-5, atol=1e-6)
+    assert interpreter.delegation_report().totals()["cpu"].nodes == 0

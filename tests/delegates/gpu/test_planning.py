@@ -20,12 +20,9 @@ BUDGETS: dict[str, tuple[Callable[[], Model], int]] = {
     "EfficientNet-B0": (efficientnet_b0, 85),
     "BERT-base": (lambda: bert(words=1000), 100),
 }
-MICRO = "repo-tflite-micro/tensorflow__lite__micro__models__keyword_scrambled"
 LEFT_OUT = {
     "gen-extra/hashtable.tflite": "hash tables are on the host",
     "gen-extra/cond_nested.tflite": "two small nodes between branches would cost more in copies",
-    f"{MICRO}.tflite": "SVDF keeps its state on the host",
-    f"{MICRO}_8bit.tflite": "SVDF keeps its state on the host",
 }
 """Models of which less than 95 % of the nodes that compute something go to the GPU."""
 
