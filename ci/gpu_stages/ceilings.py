@@ -36,7 +36,7 @@ def _bandwidth(clock: Clock) -> float:
 def _launches(target: Target, clock: Clock) -> Iterator[tuple[str, float]]:
     """Through the delegate's own device."""
     device = target.device
-    function = device.load(kernel("touch", code=EMPTY))
+    function = device.load([kernel("touch", code=EMPTY)])[0]
     memory = device.memory(256)
 
     def launch() -> None:

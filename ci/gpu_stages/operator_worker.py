@@ -118,10 +118,9 @@ def answer(target: Target, sample: Sample, versions: dict[str, int]) -> dict[str
     """`compare`, where an error is an answer; `leaving` if the device can't be used after it."""
     try:
         return compare(target, sample, versions[sample.operator])
-    except target.device.errors as error:
-        return {"verdict": "failed", "why": f"{type(error).__name__}: {error}", "leaving": True}
     except Exception as error:  # whatever a sample dies of is what it found
-        return {"verdict": "failed", "why": f"{type(error).__name__}: {error}"[:600]}
+        is_of_device = any(isinstance(e, target.device.errors) for e in (error, error.__cause__))
+        return {"verdict": "failed", "why": f"{type(error).__name__}: {error}"[:600], "leaving": is_of_device}
 
 
 def main(target: Target, *asked: str) -> int:

@@ -125,7 +125,7 @@ def _launched(
     device = space.device
     there = [space.put(array) for array in arrays]
     arguments: list[Any] = [*(device.address(array) for array in there), *further]
-    device.launch(device.load(unit), (blocks, 1, 1), (THREADS, 1, 1), 0, arguments)
+    device.launch(device.load([unit])[0], (blocks, 1, 1), (THREADS, 1, 1), 0, arguments)
     return space.get(there[-1:])[0]
 
 

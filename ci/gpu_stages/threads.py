@@ -56,7 +56,7 @@ def _torch() -> Library:
 
 
 def _jax() -> Library:
-    import jax
+    import jax.dlpack
 
     return Library(
         "jax", lambda a: jax.device_put(a).block_until_ready(), lambda a: np.asarray(jax.dlpack.from_dlpack(a))

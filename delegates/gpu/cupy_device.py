@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...interpreter.errors import InputError, LimitError, MissingDependencyError
+from ...interpreter.errors import InputError, KernelError, LimitError, MissingDependencyError
 from ...interpreter.graph import Array
+from .binaries import machine_code
 from .kernel import Kernel
 from .listing import Dim
 
@@ -20,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DLPACK_CUDA = 2  # DLDeviceType.kDLCUDA
-_PLAIN_SHARED = 48 << 10  # bytes that a block gets without asking for more
-_CAPTURE_MODE = 1  # cudaStreamCaptureModeThreadLocal
-COMPILER_OPTIONS = ("--std=c++17", "--fmad=false")  # kernels say fmaf where they want it: the same results everywhere
+_CAPTURE_MODE = 2  # cudaStreamCaptureModeRelaxed: what the collector frees meanwhile, on this thread, breaks nothing
+_COMPILERS = 8  # threads at most that compile
 
 
 @cache
@@ -59,6 +62,14 @@ class CupyMemory:
         self.address, self.nbytes = int(bytes_.data.ptr), int(bytes_.nbytes)
 
 
+@dataclass(slots=True)
+class CupyKernel:
+    """A kernel on a device."""
+
+    function: Any  # cupy.cuda.Function
+    shared: int  # bytes of dynamic shared memory that a block may have at present
+
+
 class CupyDevice:
     """One CUDA device. See `device.Device` for what each method does."""
 
@@ -74,8 +85,13 @@ class CupyDevice:
         self._cuda = self.xp.cuda
         self._device = self._cuda.Device(number)
         self.arch = int(self._device.compute_capability)
-        self.errors = (self._cuda.compiler.CompileException, self._cuda.runtime.CUDARuntimeError)
-        self._loaded: dict[Kernel, Any] = {}
+        self.errors = (
+            self._cuda.compiler.CompileException,
+            self._cuda.runtime.CUDARuntimeError,
+            self._cuda.driver.CUDADriverError,
+        )
+        self._loaded: dict[Kernel, Future[CupyKernel]] = {}
+        self._compilers = ThreadPoolExecutor(min(_COMPILERS, os.cpu_count() or 1), "compile")
         self._lock = threading.Lock()
 
     def owns(self, value: Any) -> bool:
@@ -91,8 +107,11 @@ class CupyDevice:
     def adopt(self, value: Any) -> Array:
         if isinstance(value, self.xp.ndarray):
             return value
-        with self._device:
-            array = self.xp.from_dlpack(value) if hasattr(value, "__dlpack__") else self.xp.asarray(value)
+        try:
+            with self._device:
+                array = self.xp.from_dlpack(value) if hasattr(value, "__dlpack__") else self.xp.asarray(value)
+        except (BufferError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(f"CuPy can't take a {type(value).__name__} as it is: {error}") from error
         if array.device.id != self.number:
             raise InputError(f"got an array on CUDA device {array.device.id}, expected one on {self.name}")
         return array
@@ -130,44 +149,76 @@ class CupyDevice:
             return self._cuda.Stream(non_blocking=True)
 
     def current(self) -> Any:
-        return self._cuda.get_current_stream()
+        return self._cuda.get_current_stream(self.number)
 
     def using(self, stream: Any) -> AbstractContextManager[Any]:
         return self._using(stream)
 
     @contextmanager
     def _using(self, stream: Any) -> Iterator[None]:
-        with ExitStack() as stack:
-            stack.enter_context(self._device)
-            stack.enter_context(stream)
+        with self._device, stream:
             yield
 
     def record(self) -> Any:
         with self._device:
-            return self.current().record()
+            event = self._cuda.Event(disable_timing=True)
+            event.record(self.current())
+        return event
 
     def wait(self, event: Any) -> None:
-        self.current().wait_event(event)
+        with self._device:
+            self.current().wait_event(event)
 
     def await_event(self, event: Any) -> None:
-        event.synchronize()
+        self._await(event)
 
     def synchronize(self) -> None:
-        self.current().synchronize()
+        with self._device:
+            self._await(self.current())
 
-    def load(self, kernel: Kernel) -> Any:
+    def _await(self, work: Any) -> None:
+        try:
+            work.synchronize()
+        except self._cuda.runtime.CUDARuntimeError as error:
+            hint = "Until this process ends, CUDA may refuse all work. CUDA_LAUNCH_BLOCKING=1 shows where it happens."
+            raise KernelError(f"what was queued on {self.name} has failed: {error}.", hint=hint) from error
+
+    def load(self, kernels: Sequence[Kernel]) -> list[CupyKernel]:
         with self._lock:
-            function = self._loaded.get(kernel)
-            if function is None:
-                with self._device:
-                    module = self.xp.RawModule(code=kernel.text, options=COMPILER_OPTIONS)
-                    function = self._loaded[kernel] = module.get_function(kernel.entry)
-            return function
+            futures = [self._loading(kernel) for kernel in kernels]
+        return [future.result() for future in futures]
 
-    def launch(self, function: Any, grid: Dim, block: Dim, shared: int, arguments: Sequence[int | np.generic]) -> None:
-        if shared > _PLAIN_SHARED and function.max_dynamic_shared_size_bytes < shared:
-            function.max_dynamic_shared_size_bytes = shared
-        function(grid, block, tuple(arguments), shared_mem=shared)
+    def _loading(self, kernel: Kernel) -> Future[CupyKernel]:
+        future = self._loaded.get(kernel)
+        if future is None or (future.done() and future.exception() is not None):
+            future = self._loaded[kernel] = self._compilers.submit(self._load, kernel)
+        return future
+
+    def _load(self, kernel: Kernel) -> CupyKernel:
+        driver = self._cuda.driver
+        code = machine_code(self._cuda.nvrtc, kernel, self.arch)
+        with self._device:
+            module = self._cuda.Module()
+            module.load(code)
+            function = module.get_function(kernel.entry)
+            shared = driver.funcGetAttribute(driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, function.ptr)
+        return CupyKernel(function, shared)
+
+    def launch(
+        self, function: CupyKernel, grid: Dim, block: Dim, shared: int, arguments: Sequence[int | np.generic]
+    ) -> None:
+        if shared > function.shared:
+            self._allow(function, shared)
+        function.function(grid, block, arguments, shared)
+
+    def _allow(self, kernel: CupyKernel, shared: int) -> None:
+        """More shared memory than a block gets without asking."""
+        driver = self._cuda.driver
+        with self._lock:
+            if shared > kernel.shared:
+                limit = driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+                driver.funcSetAttribute(kernel.function.ptr, limit, shared)
+                kernel.shared = shared
 
     def begin_capture(self) -> None:
         self.current().begin_capture(_CAPTURE_MODE)

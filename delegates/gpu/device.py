@@ -43,7 +43,7 @@ class Device(Protocol):
 
     @property
     def errors(self) -> tuple[type[Exception], ...]:
-        """What its array module raises beyond what NumPy does."""
+        """What its array module and its calls raise beyond what NumPy does."""
 
     def owns(self, value: Any) -> bool:
         """Whether a caller's value lives on this device."""
@@ -88,13 +88,13 @@ class Device(Protocol):
         """Let the current stream wait for an event."""
 
     def await_event(self, event: Any) -> None:
-        """Wait, on the host, for an event."""
+        """Wait, on the host, for an event. Raises KernelError if work before it has failed."""
 
     def synchronize(self) -> None:
-        """Wait until all work of the current stream is done."""
+        """Wait until all work of the current stream is done. Raises KernelError if it has failed."""
 
-    def load(self, kernel: Kernel) -> Any:
-        """A kernel, compiled. Thread-safe."""
+    def load(self, kernels: Sequence[Kernel]) -> Sequence[Any]:
+        """Kernels, each compiled once, side by side. Thread-safe."""
 
     def launch(self, function: Any, grid: Dim, block: Dim, shared: int, arguments: Sequence[int | np.generic]) -> None:
         """Launch a loaded kernel; addresses are given as int."""
@@ -103,7 +103,7 @@ class Device(Protocol):
         """From now on launches of the current stream are recorded instead of run; nothing else may happen on it."""
 
     def end_capture(self) -> Any:
-        """The graph of what was recorded."""
+        """The graph of what was recorded. Raises one of `errors` if that was broken off from outside."""
 
     def replay(self, graph: Any) -> None:
         """Run a graph."""

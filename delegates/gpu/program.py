@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,7 +30,7 @@ MAX_GRAPHS = 8
 """Graphs kept of one segment on one lane: one for each set of addresses that inputs had."""
 
 CAPTURE = threading.Lock()
-"""Held while a graph is captured: some calls of any thread would break another's capture."""
+"""Held while a graph is captured."""
 
 Addresses: TypeAlias = tuple[int, ...]
 
@@ -62,7 +62,8 @@ class Program:
         self.space, self.listing, self.arena, self.constants = space, listing, arena, constants
         self.device: Device = space.device
         self._name, self.graph, self._nodes = name, partition.graph, [b.node.index for b in partition.nodes]
-        self._kernels = kernels
+        self._kernels, self._array = kernels, self.device.xp.ndarray
+        self.device.load([step.kernel for step in listing.steps if isinstance(step, Launch)])  # side by side
         self.steps = tuple(self._step(run) for run in listing.segments)
 
     def _step(self, run: Sequence[Launch | ArrayStep]) -> Segment | ArrayStep:
@@ -71,7 +72,7 @@ class Program:
         launches = tuple(step for step in run if isinstance(step, Launch))
         used = dict.fromkeys(b for launch in launches for b in launch.reads)
         external = tuple(b for b in used if b.storage in (Storage.INPUT, Storage.ARRAY))
-        return Segment(launches, tuple(self.device.load(launch.kernel) for launch in launches), external)
+        return Segment(launches, tuple(self.device.load([launch.kernel for launch in launches])), external)
 
     def __call__(self, lane: Lane, inputs: Sequence[Array]) -> list[Array]:
         bound = self.space.bound(self)
@@ -103,22 +104,27 @@ class Program:
 
     def _run(self, step: ArrayStep, bound: Bound, arrays: dict[Block, Array], state: DeviceState | Exclusive) -> None:
         operands = [None if o is None else bound.array(o, arrays) for o in step.inputs]
+        is_written = [o is not None and o.block.storage in (Storage.ARENA, Storage.INPUT) for o in step.inputs]
+        lent = [a for a, is_one in zip(operands, is_written, strict=True) if is_one and isinstance(a, self._array)]
         try:
             result = self._kernels[step](state, *operands) if step.is_stateful else self._kernels[step](*operands)
             results = result if type(result) is tuple else (result,)
             for operand, spec, value in zip(step.outputs, step.bound.outs, results, strict=True):
                 if operand.shape is not None and tuple(value.shape) != operand.shape:
                     raise KernelError(f"the value has shape {list(value.shape)}, planned for {list(operand.shape)}")
-                arrays[operand.block] = value if spec.type.is_object else self._dense(value, operand.dtype)
+                arrays[operand.block] = value if spec.type.is_object else self._own(value, operand.dtype, lent)
         except self.space.errors as error:
             if (named := node_error(error, self.graph, step.bound.node)) is error:
                 raise
             raise named from error
 
-    def _dense(self, value: Any, dtype: np.dtype[Any]) -> Array:
-        if getattr(value, "dtype", None) == dtype and value.flags.c_contiguous:
-            return value
-        return self.device.xp.ascontiguousarray(self.device.xp.asarray(value, dtype=dtype))
+    def _own(self, value: Any, dtype: np.dtype[Any], lent: Sequence[Array]) -> Array:
+        """A result as a dense array, and no view of what is `lent`: later steps may write there."""
+        if getattr(value, "dtype", None) != dtype or not value.flags.c_contiguous:
+            value = self.device.xp.ascontiguousarray(self.device.xp.asarray(value, dtype=dtype))
+        start = self.device.address(value)
+        starts = [(self.device.address(array), array.nbytes) for array in lent]
+        return value.copy() if any(first <= start < first + nbytes for first, nbytes in starts) else value
 
 
 class FaultWord:
@@ -127,18 +133,21 @@ class FaultWord:
     def __init__(self, program: Program) -> None:
         self._device, self._faults, self._graph = program.device, program.listing.faults, program.graph
         self._host = program.device.pinned(FAULT.nbytes).view(FAULT.dtype)
-        self._host[0] = 0
+        self.clear()
 
     @property
     def address(self) -> int:
         return int(self._host.ctypes.data)
 
+    def clear(self) -> None:
+        """No fault; while no kernel of the program is in the queue."""
+        self._host[0] = 0
+
     def check(self) -> None:
-        """Wait, and raise the KernelError of the fault that there is, after which there is none."""
+        """Wait, and raise the KernelError of the fault that there is."""
         self._device.synchronize()
         number, index = divmod(int(self._host[0]), 1 << 48)
         if number:
-            self._host[0] = 0
             node, message = self._faults[number - 1]
             signed = index - (1 << 48) if index >> 47 else index
             raise node_error(KernelError(message.format(signed)), self._graph, node)
@@ -148,12 +157,14 @@ class Bound:
     """A program on one lane: its arena there, and the graphs captured on it. Not for concurrent use."""
 
     def __init__(self, program: Program) -> None:
-        self._device, self._offsets = program.device, program.arena.offsets
+        self.done: Any = None  # an event: the end of the last call that used it
+        self._device, self._graph, self._offsets = program.device, program.graph, program.arena.offsets
         self._memory: Memory = program.space.memory(program.arena.nbytes)
         base = self._memory.address
         self._addresses = {block: base + offset for block, offset in program.arena.offsets.items()}
         self._addresses |= {block: program.device.address(array) for block, array in program.constants.items()}
         self._constants = program.constants
+        self._capture_errors: tuple[type[Exception], ...] = (KernelError, *program.device.errors)
         self._graphs: dict[Segment, OrderedDict[Addresses, Any]] = {}
         self._seen: dict[Segment, deque[Addresses]] = {}  # the latest, without a graph yet
         self._views: dict[Operand, Array] = {}
@@ -161,9 +172,20 @@ class Bound:
         if self._faults is not None:
             self._addresses[FAULT.block] = self._faults.address
 
+    def __del__(self) -> None:
+        """A program goes with its constants, which work in the queue may still read on this lane."""
+        if self.done is not None:
+            with suppress(KernelError):  # told to whoever waited for it
+                self._device.await_event(self.done)
+
     @property
     def nbytes(self) -> int:
         return self._memory.nbytes
+
+    def begin(self) -> None:
+        """A new call, after all work of the last one; that may have failed and left a fault."""
+        if self._faults is not None:
+            self._faults.clear()
 
     def launch(self, segment: Segment, arrays: dict[Block, Array]) -> None:
         """Run a segment: one graph launch, once the same addresses came twice."""
@@ -174,15 +196,17 @@ class Bound:
         graph = graphs.get(key)
         if graph is not None:
             graphs.move_to_end(key)
-            self._device.replay(graph)
+            self._replay(graph, segment)
         elif key not in (seen := self._seen.setdefault(segment, deque(maxlen=MAX_GRAPHS))):
             seen.append(key)
             self._launch_all(segment, key)
+        elif (graph := self._captured(segment, key)) is None:
+            self._launch_all(segment, key)
         else:
-            graphs[key] = graph = self._captured(segment, key)
+            graphs[key] = graph
             if len(graphs) > MAX_GRAPHS:
                 graphs.popitem(last=False)
-            self._device.replay(graph)
+            self._replay(graph, segment)
 
     def check(self) -> None:
         """Wait, and raise the KernelError of what a kernel has found wrong; at once where none looks for faults."""
@@ -190,19 +214,40 @@ class Bound:
             self._faults.check()
 
     def _captured(self, segment: Segment, key: Addresses) -> Any:
-        with CAPTURE:
-            self._device.begin_capture()
-            try:
-                self._launch_all(segment, key)
-            finally:
-                graph = self._device.end_capture()
+        """A graph of the segment; None if capturing failed: other libraries' calls in other threads may break it."""
+        try:
+            with CAPTURE:
+                self._device.begin_capture()
+                try:
+                    self._launch_all(segment, key)
+                finally:
+                    graph = self._device.end_capture()
+        except self._capture_errors:
+            return None
         return graph
+
+    def _replay(self, graph: Any, segment: Segment) -> None:
+        try:
+            self._device.replay(graph)
+        except self._device.errors as error:
+            nodes = dict.fromkeys(node for launch in segment.launches for node in launch.nodes)
+            raise self._refused(tuple(nodes), error) from error
 
     def _launch_all(self, segment: Segment, key: Addresses) -> None:
         addresses = self._addresses | dict(zip(segment.external, key, strict=True))
         for launch, function in zip(segment.launches, segment.functions, strict=True):
             arguments = [addresses[a.block] + a.offset if isinstance(a, Operand) else a for a in launch.arguments]
-            self._device.launch(function, launch.grid, launch.block, launch.shared, arguments)
+            try:
+                self._device.launch(function, launch.grid, launch.block, launch.shared, arguments)
+            except self._device.errors as error:
+                raise self._refused(launch.nodes, error) from error
+
+    def _refused(self, nodes: Sequence[int], error: Exception) -> KernelError:
+        """The error of a launch, which names the nodes that it computes."""
+        named = [self._graph.nodes[index] for index in nodes]
+        shown = ", ".join(map(str, named[:3])) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+        where = self._graph.where(named[0]) if named else ""
+        return KernelError(f"the GPU refused to run {shown or 'a kernel'}: {error}", where=where)
 
     def _aligned(self, array: Array) -> Array:
         """Dense, and where loads of 16 bytes are allowed."""

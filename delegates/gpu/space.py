@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ...interpreter.errors import LimitError, StateError
+from ...interpreter.errors import KernelError, LimitError, StateError
 from ...interpreter.graph import Array
 from ...interpreter.runtime.faults import BODY_ERRORS
 from .arena import ALIGNMENT
@@ -44,18 +44,33 @@ class CallLane:
         self._chunks: list[tuple[Memory, np.ndarray]] = []
         self._chunk, self._used = 0, 0
 
+    def __del__(self) -> None:
+        """What it holds may be used anew once all is done."""
+        if self.done is not None:
+            with suppress(KernelError):  # told to whoever waited for it
+                self._device.await_event(self.done)
+
     def restart(self) -> None:
         """A new call: what the last one staged may be overwritten, once its copies are done."""
         if self.done is not None:
             self._device.await_event(self.done)
         self._chunk, self._used = 0, 0
 
+    def finish(self) -> None:
+        """The end of the call: all that it has queued is before it."""
+        self.done = self._device.record()
+        for bound in self.used.values():
+            bound.done = self.done
+        self.used.clear()
+
     def program(self, program: Program) -> Bound:
         """A program on this lane."""
         found = self.bound.get(program)
         if found is None:
             found = self.bound[program] = Bound(program)
-        self.used[program] = found
+        if program not in self.used:
+            found.begin()
+            self.used[program] = found
         return found
 
     def trim(self) -> None:
@@ -103,10 +118,11 @@ class DeviceSpace:
 
     def put(self, host: np.ndarray) -> Array:
         """A copy, there when this returns."""
-        array = self.device.xp.empty(host.shape, host.dtype)
-        if host.size:
-            self.device.copy_in(array, np.ascontiguousarray(host))
-        self.device.synchronize()
+        with self.device.using(self.device.current()):
+            array = self.device.xp.empty(host.shape, host.dtype)
+            if host.size:
+                self.device.copy_in(array, np.ascontiguousarray(host))
+            self.device.synchronize()
         return array
 
     def get(self, arrays: Sequence[Array]) -> list[np.ndarray]:
@@ -150,14 +166,13 @@ class DeviceSpace:
                     for bound in lane.used.values():
                         bound.check()
                 finally:
-                    lane.used.clear()
-                    lane.done = self.device.record()
-            self.device.wait(lane.done)
+                    lane.finish()
         except LimitError:  # what it holds is too much: the next call starts anew
-            lane.restart()
             is_fit = False
             raise
         finally:
+            if lane.done is not None:  # after an error, too: what was queued may use the caller's memory
+                self.device.wait(lane.done)
             self._local.lane, lane.caller = outer, None
             if is_fit:
                 with self._lock:
@@ -209,8 +224,7 @@ class DeviceSpace:
             lane.trim()
         with self._lock:
             idle, self._idle = self._idle, []
-        for other in idle:
-            other.restart()  # its copies are done
+        idle.clear()
 
     def _borrow(self) -> CallLane:
         with self._lock:

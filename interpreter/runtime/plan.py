@@ -197,15 +197,15 @@ def brought(values: Sequence[Value], target: Space) -> list[Array]:
 
 
 def unshared(values: Sequence[Value], others: Sequence[Array], given: Sequence[Array] = ()) -> list[Value]:
-    """The values, those on a device as arrays of their own: no view but those `given`, none of `others`, none twice."""
+    """The values, those on a device as arrays of their own in the caller's memory: copies, but for those `given`, once
+    each and none of `others`."""
     taken = list(others)
     results = []
     for space, array in values:
-        is_given = any(array is other for other in given)
-        if space is not HOST and ((array.base is not None and not is_given) or any(array is t for t in taken)):
-            array = space.give(array)
-        taken.append(array)
-        results.append(Value(space, array))
+        is_own = any(array is other for other in given) and not any(array is other for other in taken)
+        result = array if space is HOST or is_own else space.give(array)
+        taken.append(result)
+        results.append(Value(space, result))
     return results
 
 

@@ -106,9 +106,9 @@ class HostDevice:
     def using(self, stream: Stream) -> AbstractContextManager[None]:
         return self._streams.using(stream)
 
-    def load(self, kernel: Kernel) -> HostKernel | Helper:
+    def load(self, kernels: Sequence[Kernel]) -> list[HostKernel | Helper]:
         self._streams.forbid("loading a kernel")
-        return kernel if isinstance(kernel, Helper) else built(kernel)
+        return [kernel if isinstance(kernel, Helper) else built(kernel) for kernel in kernels]
 
     def launch(
         self, function: HostKernel | Helper, grid: Dim, block: Dim, shared: int, arguments: Sequence[int | np.generic]

@@ -162,7 +162,7 @@ def chained(seed: int, is_ordered: bool) -> list[float]:
     device = HostDevice(seed=seed)
     memory, out = device.memory(12), np.zeros(1, np.float32)
     x, y, z = (device.array(memory, 4 * i, [1], np.dtype(np.float32)) for i in range(3))
-    function, first, second = device.load(ADD_ONE), device.stream(), device.stream()
+    function, first, second = device.load([ADD_ONE])[0], device.stream(), device.stream()
     with device.using(first):
         device.copy_in(x, np.float32([1]))
         device.launch(function, (1, 1, 1), (1, 1, 1), 0, [device.address(x), device.address(y)])
@@ -222,7 +222,7 @@ def test_host_code_can_t_look_into_arrays() -> None:
         lambda device, array: device.copy_out(np.zeros(1, np.float32), array),
         lambda device, array: device.synchronize(),
         lambda device, array: device.record(),
-        lambda device, array: device.load(ADD_ONE),
+        lambda device, array: device.load([ADD_ONE]),
         lambda device, array: device.begin_capture(),
         lambda device, array: device.xp.empty(3),
         lambda device, array: device.xp.exp(array),
@@ -244,7 +244,7 @@ def test_what_capture_refuses(act: Callable[[Any, Any], Any]) -> None:
 def test_captured_launches_run_when_replayed() -> None:
     device = HostDevice()
     x = device.xp.zeros(1, np.float32)
-    function = device.load(ADD_ONE)
+    function = device.load([ADD_ONE])[0]
     with device.using(device.stream()):
         device.begin_capture()
         device.launch(function, (1, 1, 1), (1, 1, 1), 0, [device.address(x), device.address(x)])

@@ -23,7 +23,8 @@ import pytest
 import tflite_cupy as lite
 from tests.ops.harness import Case, one_op_model
 from tflite_cupy.delegates.gpu import PlannedGpuDelegate
-from tflite_cupy.delegates.gpu.cupy_device import COMPILER_OPTIONS, import_cupy
+from tflite_cupy.delegates.gpu.binaries import COMPILER_OPTIONS
+from tflite_cupy.delegates.gpu.cupy_device import import_cupy
 from tflite_cupy.delegates.gpu.kernel import Kernel
 from tflite_cupy.delegates.gpu.listing import Launch
 from tflite_cupy.interpreter.errors import TfliteError
