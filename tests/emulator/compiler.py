@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -98,7 +99,7 @@ def _library(text: str) -> Path:
     parts = (text, *((FOLDER / name).read_text() for name in HEADERS), *options)
     path = _folder() / f"{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:32]}.so"
     if not path.exists():
-        made = path.with_suffix(f".{os.getpid()}.so")
+        made = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.so")
         done = subprocess.run([compiler, *options, "-o", str(made), "-"], input=text, text=True, capture_output=True)
         assert done.returncode == 0, f"{done.stderr[:4000]}"
         made.rename(path)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -154,7 +155,7 @@ def log_of(nvrtc: Any, kernel: Kernel, arch: int) -> str:
     path = Path(tempfile.gettempdir()) / f"tflite-cupy-nvrtc-{os.getuid()}" / f"{name}.log"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
-        made = path.with_suffix(f".{os.getpid()}")
+        made = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         made.write_text(_build(nvrtc, kernel, options))
         made.rename(path)
     return path.read_text()
