@@ -11,7 +11,7 @@ from typing import Any
 
 from ...interpreter.errors import InputError, StateError
 from ...interpreter.graph import Array
-from ...interpreter.runtime.delegate import BoundNode, Executable, HostSpace, Partition
+from ...interpreter.runtime.delegate import BoundNode, Executable, HostSpace, Partition, Space
 from ...interpreter.runtime.lane import Lane
 from ..arrays import ArrayDelegate
 from . import kernels  # registers how operators become launches
@@ -37,7 +37,25 @@ __all__ = [
 PRECISIONS = ("auto", "strict", "tf32", "fp16")
 
 
-class GpuDelegate(ArrayDelegate):
+class _Planner(ArrayDelegate):
+    """Takes the nodes whose values a GPU can hold, and plans them."""
+
+    def __init__(self, title: str, xp: Any, space: Space, options: Options) -> None:
+        super().__init__("gpu", title, xp, space)
+        self.options = options
+        self._weights = Weights()
+
+    def refuses(self, bound: BoundNode) -> str | None:
+        return super().refuses(bound) or device_refusal(bound)
+
+    def plan(self, partition: Partition, *, apart: bool = False) -> tuple[Listing, Arena, dict[str, Any]]:
+        """The steps of a partition, where its memory lies, and what reports say of it."""
+        listing = lower(partition, self._weights, self.options)
+        arena = lay_out(listing, apart=apart)
+        return listing, arena, describe(listing, arena, self.options)
+
+
+class GpuDelegate(_Planner):
     """Runs the nodes whose values a GPU can hold, on a device of any kind.
 
     precision: of convolutions and matrix products of float32. "strict" multiplies in float32, "tf32" and "fp16" on
@@ -48,21 +66,14 @@ class GpuDelegate(ArrayDelegate):
     space: DeviceSpace
 
     def __init__(self, space: DeviceSpace, title: str, *, precision: str = "auto", apart: bool = False) -> None:
-        super().__init__("gpu", title, space.xp, space)
+        super().__init__(title, space.xp, space, Options(space.device.arch, check_precision(precision)))
         self.errors = space.errors
-        self.options = Options(space.device.arch, check_precision(precision))
         self._apart = apart
-        self._weights = Weights()
-
-    def refuses(self, bound: BoundNode) -> str | None:
-        return super().refuses(bound) or device_refusal(bound)
 
     def compile(self, partition: Partition) -> Executable:
-        listing = lower(partition, self._weights, self.options)
+        listing, arena, details = self.plan(partition, apart=self._apart)
         constants = {block: self._weights.array(block, self.space.put) for block in listing.constants}
         kernels = {step: self.kernel(partition.graph, step.bound, step.constants) for step in listing.array_steps}
-        arena = lay_out(listing, apart=self._apart)
-        details = describe(listing, arena, self.options)
         return Program(self.space, self.name, partition, listing, arena, constants, kernels, details)
 
 
@@ -73,20 +84,15 @@ class CupyGpuDelegate(GpuDelegate):
         super().__init__(DeviceSpace(CupyDevice(device)), "CupyGpuDelegate", precision=precision)
 
 
-class PlannedGpuDelegate(ArrayDelegate):
+class PlannedGpuDelegate(_Planner):
     """Plans as the GPU delegate does, and runs nothing: for reports where there is no GPU."""
 
     def __init__(self, *, arch: int = 90, precision: str = "auto") -> None:
-        super().__init__("gpu", "CupyGpuDelegate", None, PlannedSpace())
-        self.options = Options(arch, check_precision(precision))
-        self._weights = Weights()
-
-    def refuses(self, bound: BoundNode) -> str | None:
-        return super().refuses(bound) or device_refusal(bound)
+        super().__init__("CupyGpuDelegate", None, PlannedSpace(), Options(arch, check_precision(precision)))
 
     def compile(self, partition: Partition) -> Executable:
-        listing = lower(partition, self._weights, self.options)
-        return Planned(listing, describe(listing, lay_out(listing), self.options))
+        listing, _, details = self.plan(partition)
+        return Planned(listing, details)
 
 
 class PlannedSpace(HostSpace):
