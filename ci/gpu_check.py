@@ -9,6 +9,7 @@ kept. Needs CuPy and pytest; neither TensorFlow nor a network. All stages take l
     models      whole networks: launched one by one, captured, replayed; against the CPU delegate
     threads     eight threads over one interpreter of four signatures, every output checked; CuPy, torch, JAX arrays
     operators   every operator and combination of element types that the reference takes, with random shapes
+    library     products that cuBLASLt computes: against the CPU delegate, and their times beside kernels of ours
     memory      what thousands of calls and many loads leave behind; what happens where memory ends
     benchmarks  times of a call, device to device and NumPy to NumPy, against the floor of the device
     sanitizer   compute-sanitizer's four tools over small networks

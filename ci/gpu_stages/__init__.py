@@ -19,6 +19,7 @@ STAGES = {
     "models": Stage(90),
     "threads": Stage(45),
     "operators": Stage(100),
+    "library": Stage(60),
     "memory": Stage(45),
     "benchmarks": Stage(90),
     "sanitizer": Stage(75),

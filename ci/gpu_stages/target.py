@@ -34,9 +34,9 @@ class PoisonedDevice(CupyDevice):
 class RecordedDelegate(GpuDelegate):
     """The GPU delegate; keeps its programs, whose listings tell what a call launches."""
 
-    def __init__(self, space: DeviceSpace, *, precision: str, apart: bool) -> None:
+    def __init__(self, space: DeviceSpace, *, precision: str, apart: bool, library: bool) -> None:
         self.programs: list[Program] = []
-        super().__init__(space, "CupyGpuDelegate", precision=precision, apart=apart)
+        super().__init__(space, "CupyGpuDelegate", precision=precision, apart=apart, library=library)
 
     def compile(self, partition: Partition) -> Executable:
         program = super().compile(partition)
@@ -65,13 +65,14 @@ class Target:
     def space(self) -> DeviceSpace:
         return DeviceSpace(self.device)
 
-    def delegate(self, precision: str = "strict", *, apart: bool = False) -> Any:
+    def delegate(self, precision: str = "strict", *, apart: bool = False, library: bool = True) -> Any:
         """A new one, with a list `programs`."""
+        options: dict[str, Any] = {"precision": precision, "apart": apart, "library": library}
         if self.is_real:
-            return RecordedDelegate(self.space, precision=precision, apart=apart)
+            return RecordedDelegate(self.space, **options)
         from tests.emulator.device import EmulatedGpuDelegate
 
-        return EmulatedGpuDelegate(self.device, precision=precision, apart=apart)
+        return EmulatedGpuDelegate(self.device, **options)
 
     def interpreter(self, content: bytes, precision: str = "strict", *, apart: bool = False) -> lite.Interpreter:
         return lite.Interpreter(model_content=content, device="cpu", delegates=[self.delegate(precision, apart=apart)])

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from networks import bert, efficientnet_b0, mobilenet_v2, resnet50
 
-from tflite_cupy.delegates.gpu.listing import Launch, Listing, Operand, Storage
+from tflite_cupy.delegates.gpu.listing import Listing, Storage
 from tflite_cupy.interpreter.graph import Graph, Model
 
 PRECISIONS = ("strict", "tf32", "fp16")
@@ -83,10 +83,7 @@ def moved_bytes(listing: Listing, graph: Graph) -> int:
     """What the steps read and write, each operand of a step once; of a table that is looked up, what comes out."""
     total = 0
     for step in listing.steps:
-        if isinstance(step, Launch):
-            found: Sequence[Any] = [a for a in step.arguments if isinstance(a, Operand)]
-        else:
-            found = [o for o in (*step.inputs, *step.outputs) if o is not None and o.shape is not None]
+        found = [operand for operand in step.operands if operand.shape is not None]
         sizes = {(o.block, o.offset): o.nbytes for o in found}
         if any(graph.nodes[n].name == "GATHER" for n in step.nodes):
             written = max(o.nbytes for o in found if o.block in step.writes)

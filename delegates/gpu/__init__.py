@@ -6,6 +6,7 @@ of one. An operator without a kernel runs as array code between launches.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..arrays import ArrayDelegate
 from . import kernels  # registers how operators become launches
 from .arena import Arena, lay_out
 from .cupy_device import CupyDevice, available
+from .gemm import WORKSPACE_BYTES, Problem
 from .listing import ArrayStep, Listing
 from .lowering import Options, lower
 from .program import Program
@@ -61,14 +63,27 @@ class GpuDelegate(_Planner):
     precision: of convolutions and matrix products of float32. "strict" multiplies in float32, "tf32" and "fp16" on
         tensor cores with operands of that type and sums of float32; "auto" is tf32 where the device has it.
     apart: gives each tensor memory of its own, for tools that watch memory.
+    library: whether large products go to cuBLASLt, where that is installed, and not to kernels of ours.
     """
 
     space: DeviceSpace
 
-    def __init__(self, space: DeviceSpace, title: str, *, precision: str = "auto", apart: bool = False) -> None:
-        super().__init__(title, space.xp, space, Options(space.device.arch, check_precision(precision)))
+    def __init__(
+        self,
+        space: DeviceSpace,
+        title: str,
+        *,
+        precision: str = "auto",
+        apart: bool = False,
+        library: bool = True,
+    ) -> None:
+        taken = self._is_taken if library else None
+        super().__init__(title, space.xp, space, Options(space.device.arch, check_precision(precision), taken))
         self.errors = space.errors
         self._apart = apart
+
+    def _is_taken(self, problem: Problem) -> bool:
+        return self.space.device.gemm_plan(problem) is not None
 
     def compile(self, partition: Partition) -> Executable:
         listing, arena, details = self.plan(partition, apart=self._apart)
@@ -80,15 +95,19 @@ class GpuDelegate(_Planner):
 class CupyGpuDelegate(GpuDelegate):
     """Runs nodes on a CUDA device through CuPy. Raises MissingDependencyError if there is no such device."""
 
-    def __init__(self, device: int = 0, *, precision: str = "auto") -> None:
-        super().__init__(DeviceSpace(CupyDevice(device)), "CupyGpuDelegate", precision=precision)
+    def __init__(self, device: int = 0, *, precision: str = "auto", library: bool = True) -> None:
+        super().__init__(DeviceSpace(CupyDevice(device)), "CupyGpuDelegate", precision=precision, library=library)
 
 
 class PlannedGpuDelegate(_Planner):
-    """Plans as the GPU delegate does, and runs nothing: for reports where there is no GPU."""
+    """Plans as the GPU delegate does, and runs nothing: for reports where there is no GPU.
 
-    def __init__(self, *, arch: int = 90, precision: str = "auto") -> None:
-        super().__init__("CupyGpuDelegate", None, PlannedSpace(), Options(arch, check_precision(precision)))
+    library: whether to assume one that takes all products it is asked for.
+    """
+
+    def __init__(self, *, arch: int = 90, precision: str = "auto", library: bool = True) -> None:
+        options = Options(arch, check_precision(precision), (lambda _: True) if library else None)
+        super().__init__("CupyGpuDelegate", None, PlannedSpace(), options)
 
     def compile(self, partition: Partition) -> Executable:
         listing, _, details = self.plan(partition)
@@ -116,18 +135,22 @@ class Planned:
 
 def describe(listing: Listing, arena: Arena, options: Options) -> dict[str, Any]:
     """What reports say of a partition: how many launches a call takes, which nodes run as array code and why, what
-    precision products of float32 have, bytes of device memory."""
+    precision products of float32 have and which of them a library computes, bytes of device memory."""
     reasons: dict[str, str] = {}
     for step in listing.array_steps:
         reasons.setdefault(step.bound.node.name, step.reason)
+    shapes = Counter(str(gemm.problem) for gemm in listing.gemms)
     return {
         "launches": listing.launches,
         "segments": sum(not isinstance(run[0], ArrayStep) for run in listing.segments),
         "array_nodes": len(listing.array_steps),
         "array_reasons": reasons,
+        "library_products": len(listing.gemms),
+        "library_shapes": {f"product {shape}": f"cuBLASLt, x{count}" for shape, count in shapes.items()},
         "precision": options.products,
         "weights_bytes": sum(block.nbytes for block in listing.constants),
         "arena_bytes": arena.nbytes,
+        "workspace_bytes": WORKSPACE_BYTES if listing.gemms else 0,
     }
 
 

@@ -17,6 +17,8 @@ import numpy as np
 from ...interpreter.errors import InputError, KernelError, LimitError, MissingDependencyError
 from ...interpreter.graph import Array
 from .binaries import machine_code
+from .cublaslt import CublasLt, Plan, load
+from .gemm import WORKSPACE_BYTES, Pointers, Problem
 from .kernel import Kernel
 from .listing import Dim
 
@@ -93,6 +95,8 @@ class CupyDevice:
         self._loaded: dict[Kernel, Future[CupyKernel]] = {}
         self._compilers = ThreadPoolExecutor(min(_COMPILERS, os.cpu_count() or 1), "compile")
         self._lock = threading.Lock()
+        self._library: CublasLt | None = None
+        self._has_library: bool | None = None  # None: not tried yet
 
     def owns(self, value: Any) -> bool:
         if isinstance(value, np.ndarray | np.generic):
@@ -219,6 +223,25 @@ class CupyDevice:
                 limit = driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
                 driver.funcSetAttribute(kernel.function.ptr, limit, shared)
                 kernel.shared = shared
+
+    def gemm_plan(self, problem: Problem) -> Plan | None:
+        with self._device:
+            library = self._products()
+            return None if library is None else library.plan(problem, WORKSPACE_BYTES)
+
+    def _products(self) -> CublasLt | None:
+        """cuBLASLt, which takes its time to load; None where it is not there or can't work here."""
+        with self._lock:
+            if self._has_library is None:
+                try:
+                    self._library, self._has_library = CublasLt(load()), True
+                except MissingDependencyError:
+                    self._has_library = False
+            return self._library
+
+    def gemm(self, plan: Plan, pointers: Pointers, workspace: int) -> None:
+        assert self._library is not None
+        self._library.run(plan, pointers, workspace, self.current().ptr)
 
     def begin_capture(self) -> None:
         self.current().begin_capture(_CAPTURE_MODE)

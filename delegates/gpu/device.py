@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...interpreter.graph import Array
+from .gemm import Pointers, Problem
 from .kernel import Kernel
 from .listing import Dim
 
@@ -99,8 +100,16 @@ class Device(Protocol):
     def launch(self, function: Any, grid: Dim, block: Dim, shared: int, arguments: Sequence[int | np.generic]) -> None:
         """Launch a loaded kernel; addresses are given as int."""
 
+    def gemm_plan(self, problem: Problem) -> Any:
+        """How a library computes a product, with `WORKSPACE_BYTES` beside its operands; None where it can't, and where
+        there is no library. Not for use during capture. Thread-safe."""
+
+    def gemm(self, plan: Any, pointers: Pointers, workspace: int) -> None:
+        """Compute a product as planned; `workspace`: an address that is a multiple of 256."""
+
     def begin_capture(self) -> None:
-        """From now on launches of the current stream are recorded instead of run; nothing else may happen on it."""
+        """From now on launches and products of the current stream are recorded instead of run; nothing else may happen
+        on it."""
 
     def end_capture(self) -> Any:
         """The graph of what was recorded. Raises one of `errors` if that was broken off from outside."""

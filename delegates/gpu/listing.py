@@ -2,7 +2,8 @@
 
 block      a piece of device memory: an input, a constant, a part of the arena, or the result of an array step
 operand    a tensor in a block: an offset and a shape. Reshaping makes another operand of the same block
-step       Launch: one kernel with its arguments.   ArrayStep: a node that runs as CuPy array code
+step       Launch: one kernel with its arguments.   Gemm: a matrix product that a library computes
+           ArrayStep: a node that runs as CuPy array code
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from ...interpreter.graph import Node
 from ...interpreter.ops.base import StatefulOp
 from ...interpreter.runtime.delegate import BoundNode
+from .gemm import ALIGNMENT, Problem
 from .kernel import CTYPES, SCALARS, Kernel, Parameter
 
 
@@ -109,9 +111,17 @@ class Launch:
         if not fits:
             raise TypeError(f"{self.kernel.entry} takes {[*map(_shown, expected)]}, got {[*map(_kind, got)]}")
 
+    @property
+    def name(self) -> str:
+        return self.kernel.entry
+
+    @cached_property
+    def operands(self) -> tuple[Operand, ...]:
+        return tuple(a for a in self.arguments if isinstance(a, Operand))
+
     @cached_property
     def reads(self) -> tuple[Block, ...]:
-        return tuple(a.block for a in self.arguments if isinstance(a, Operand))
+        return tuple(operand.block for operand in self.operands)
 
     @cached_property
     def writes(self) -> tuple[Block, ...]:
@@ -131,6 +141,51 @@ def _shown(parameter: Parameter) -> str:
 
 def _kind(argument: Argument) -> str:
     return f"{argument.dtype}{argument.shape if isinstance(argument, Operand) else ''}"
+
+
+@dataclass(frozen=True, eq=False)
+class Gemm:
+    """One product by a library. Raises TypeError where the operands' blocks are not as the problem says."""
+
+    problem: Problem
+    a: Operand
+    b: Operand
+    out: Operand
+    c: Operand | None = None
+    bias: Operand | None = None
+    nodes: tuple[int, ...] = ()  # which nodes it computes, or is a part of
+
+    name = "gemm of a library"
+
+    def __post_init__(self) -> None:
+        p = self.problem
+        sides = (
+            (self.a, p.dtype, p.reach(p.a, p.rows, p.depth)),
+            (self.b, p.dtype, p.reach(p.b, p.depth, p.columns)),
+            (self.out, p.out_dtype, p.reach(p.out, p.rows, p.columns)),
+            (self.c if p.has_c else None, p.out_dtype, p.reach(p.out, p.rows, p.columns)),
+            (self.bias if p.has_bias else None, p.out_dtype, p.columns),
+        )
+        for operand, dtype, reach in sides:
+            if operand is None:
+                continue
+            end = operand.offset + reach * dtype.itemsize
+            if operand.dtype != dtype or end > operand.block.nbytes or operand.offset % ALIGNMENT:
+                raise TypeError(f"a product of {p} takes {reach} elements of {dtype}, got {_kind(operand)}")
+        if (p.has_c, p.has_bias) != (self.c is not None, self.bias is not None):
+            raise TypeError(f"a product of {p} has c: {p.has_c}, bias: {p.has_bias}, got {self.c}, {self.bias}")
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        return tuple(o for o in (self.a, self.b, self.out, self.c, self.bias) if o is not None)
+
+    @property
+    def reads(self) -> tuple[Block, ...]:
+        return tuple(operand.block for operand in self.operands)
+
+    @property
+    def writes(self) -> tuple[Block, ...]:
+        return (self.out.block,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,6 +209,10 @@ class ArrayStep:
         return (self.bound.node.index,)
 
     @property
+    def operands(self) -> tuple[Operand, ...]:
+        return tuple(operand for operand in (*self.inputs, *self.outputs) if operand is not None)
+
+    @property
     def reads(self) -> tuple[Block, ...]:
         return tuple(operand.block for operand in self.inputs if operand is not None)
 
@@ -162,7 +221,10 @@ class ArrayStep:
         return tuple(operand.block for operand in self.outputs)
 
 
-Step: TypeAlias = Launch | ArrayStep
+Queued: TypeAlias = Launch | Gemm
+"""A step that a graph can hold."""
+
+Step: TypeAlias = Launch | Gemm | ArrayStep
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,8 +239,12 @@ class Listing:
 
     @property
     def launches(self) -> int:
-        """How many kernels one call launches; array steps launch more."""
-        return sum(isinstance(step, Launch) for step in self.steps)
+        """How many kernels and products one call launches; array steps launch more."""
+        return sum(not isinstance(step, ArrayStep) for step in self.steps)
+
+    @property
+    def gemms(self) -> tuple[Gemm, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Gemm))
 
     @property
     def array_steps(self) -> tuple[ArrayStep, ...]:
@@ -203,7 +269,7 @@ class Listing:
 def _segments(steps: Sequence[Step]) -> Iterator[tuple[Step, ...]]:
     run: list[Step] = []
     for step in steps:
-        if isinstance(step, Launch):
+        if not isinstance(step, ArrayStep):
             run.append(step)
             continue
         if run:

@@ -21,9 +21,10 @@ import numpy as np
 
 from ...interpreter.graph import ABSENT, Graph, TensorSpec
 from ...interpreter.runtime.delegate import BoundNode, Partition
+from .gemm import Problem
 from .groups import Group, group
 from .kernel import CTYPES, Kernel, kernel
-from .listing import Argument, ArrayStep, Block, Dim, Fault, Launch, Listing, Operand, Step, Storage
+from .listing import Argument, ArrayStep, Block, Dim, Fault, Gemm, Launch, Listing, Operand, Queued, Step, Storage
 from .tail import Tail, readers, write_tail
 from .updates import updated_in_place
 from .views import views_of
@@ -53,6 +54,7 @@ class Options:
 
     arch: int = 90  # compute capability times ten
     precision: str = "auto"  # "auto", "strict", "tf32", "fp16"
+    library: Callable[[Problem], bool] | None = None  # whether it takes a product; None: there is no library
 
     @property
     def products(self) -> str:
@@ -71,7 +73,7 @@ class Site:
     outs: tuple[Operand, ...]  # of the head; with a tail one, the tail's result in the head's shape
     options: Options
     _lowerer: _Lowerer
-    steps: list[Launch] = field(default_factory=list)
+    steps: list[Queued] = field(default_factory=list)
 
     @property
     def op(self) -> Any:
@@ -133,8 +135,16 @@ class Site:
         self, what: Kernel, grid: int | Sequence[int], block: int | Sequence[int], *arguments: Argument, shared: int = 0
     ) -> None:
         """Emit a launch; a kernel that has `TAIL_PARAMETERS` needs `*site.tail.arguments` at their place."""
-        nodes = tuple(b.node.index for b in self.nodes) + self.tail.nodes
-        self.steps.append(Launch(what, _dim(grid), _dim(block), arguments, shared, nodes))
+        self.steps.append(Launch(what, _dim(grid), _dim(block), arguments, shared, self._indices()))
+
+    def multiply(
+        self, problem: Problem, a: Operand, b: Operand, out: Operand, c: Operand | None, bias: Operand | None
+    ) -> None:
+        """Emit a product for the library."""
+        self.steps.append(Gemm(problem, a, b, out, c, bias, self._indices()))
+
+    def _indices(self) -> tuple[int, ...]:
+        return tuple(bound.node.index for bound in (*self.nodes, *self.tail.nodes))
 
 
 def _dim(value: int | Sequence[int]) -> Dim:

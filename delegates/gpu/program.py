@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,7 +20,8 @@ from ...interpreter.runtime.lane import DeviceState, Lane
 from ..arrays import Kernel as ArrayKernel
 from .arena import Arena
 from .device import Device, Memory
-from .listing import FAULT, ArrayStep, Block, Launch, Listing, Operand, Storage
+from .gemm import Pointers
+from .listing import FAULT, ArrayStep, Block, Gemm, Launch, Listing, Operand, Queued, Step, Storage
 from .updates import Exclusive
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ Addresses: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """Launches that become one graph."""
+    """Steps that become one graph."""
 
-    launches: tuple[Launch, ...]
-    functions: tuple[Any, ...]  # loaded kernels
+    steps: tuple[Queued, ...]
+    ready: tuple[Any, ...]  # loaded kernels, and plans of products
     external: tuple[Block, ...]  # blocks whose addresses differ between calls
 
 
@@ -66,13 +67,18 @@ class Program:
         self.device.load([step.kernel for step in listing.steps if isinstance(step, Launch)])  # side by side
         self.steps = tuple(self._step(run) for run in listing.segments)
 
-    def _step(self, run: Sequence[Launch | ArrayStep]) -> Segment | ArrayStep:
+    def _step(self, run: Sequence[Step]) -> Segment | ArrayStep:
         if isinstance(run[0], ArrayStep):
             return run[0]
-        launches = tuple(step for step in run if isinstance(step, Launch))
-        used = dict.fromkeys(b for launch in launches for b in launch.reads)
+        steps = tuple(step for step in run if not isinstance(step, ArrayStep))
+        used = dict.fromkeys(b for step in steps for b in step.reads)
         external = tuple(b for b in used if b.storage in (Storage.INPUT, Storage.ARRAY))
-        return Segment(launches, tuple(self.device.load([launch.kernel for launch in launches])), external)
+        return Segment(steps, tuple(self._ready(step) for step in steps), external)
+
+    def _ready(self, step: Queued) -> Any:
+        if isinstance(step, Launch):
+            return self.device.load([step.kernel])[0]
+        return self.device.gemm_plan(step.problem)
 
     def __call__(self, lane: Lane, inputs: Sequence[Array]) -> list[Array]:
         bound = self.space.bound(self)
@@ -156,15 +162,17 @@ class FaultWord:
 class Bound:
     """A program on one lane: its arena there, and the graphs captured on it. Not for concurrent use."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, workspace: Callable[[], Memory]) -> None:
+        """workspace: what products on this lane may use beside their operands."""
         self.done: Any = None  # an event: the end of the last call that used it
+        self.workspace = workspace() if program.listing.gemms else None
         self._device, self._graph, self._offsets = program.device, program.graph, program.arena.offsets
         self._memory: Memory = program.space.memory(program.arena.nbytes)
         base = self._memory.address
         self._addresses = {block: base + offset for block, offset in program.arena.offsets.items()}
         self._addresses |= {block: program.device.address(array) for block, array in program.constants.items()}
         self._constants = program.constants
-        self._capture_errors: tuple[type[Exception], ...] = (KernelError, *program.device.errors)
+        self._launch_errors: tuple[type[Exception], ...] = (KernelError, *program.device.errors)
         self._graphs: dict[Segment, OrderedDict[Addresses, Any]] = {}
         self._seen: dict[Segment, deque[Addresses]] = {}  # the latest, without a graph yet
         self._views: dict[Operand, Array] = {}
@@ -222,7 +230,7 @@ class Bound:
                     self._launch_all(segment, key)
                 finally:
                     graph = self._device.end_capture()
-        except self._capture_errors:
+        except self._launch_errors:
             return None
         return graph
 
@@ -230,17 +238,26 @@ class Bound:
         try:
             self._device.replay(graph)
         except self._device.errors as error:
-            nodes = dict.fromkeys(node for launch in segment.launches for node in launch.nodes)
+            nodes = dict.fromkeys(node for step in segment.steps for node in step.nodes)
             raise self._refused(tuple(nodes), error) from error
 
     def _launch_all(self, segment: Segment, key: Addresses) -> None:
         addresses = self._addresses | dict(zip(segment.external, key, strict=True))
-        for launch, function in zip(segment.launches, segment.functions, strict=True):
-            arguments = [addresses[a.block] + a.offset if isinstance(a, Operand) else a for a in launch.arguments]
+        for step, ready in zip(segment.steps, segment.ready, strict=True):
             try:
-                self._device.launch(function, launch.grid, launch.block, launch.shared, arguments)
-            except self._device.errors as error:
-                raise self._refused(launch.nodes, error) from error
+                if isinstance(step, Gemm):
+                    self._multiply(step, ready, addresses)
+                    continue
+                arguments = [addresses[a.block] + a.offset if isinstance(a, Operand) else a for a in step.arguments]
+                self._device.launch(ready, step.grid, step.block, step.shared, arguments)
+            except self._launch_errors as error:
+                raise self._refused(step.nodes, error) from error
+
+    def _multiply(self, step: Gemm, plan: Any, addresses: Mapping[Block, int]) -> None:
+        assert self.workspace is not None
+        operands = step.a, step.b, step.out, step.c, step.bias
+        pointers = Pointers(*(0 if o is None else addresses[o.block] + o.offset for o in operands))
+        self._device.gemm(plan, pointers, self.workspace.address)
 
     def _refused(self, nodes: Sequence[int], error: Exception) -> KernelError:
         """The error of a launch, which names the nodes that it computes."""

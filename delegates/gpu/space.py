@@ -15,6 +15,7 @@ from ...interpreter.graph import Array
 from ...interpreter.runtime.faults import BODY_ERRORS
 from .arena import ALIGNMENT
 from .device import Device, Memory
+from .gemm import WORKSPACE_BYTES
 from .program import Bound
 
 if TYPE_CHECKING:
@@ -67,11 +68,16 @@ class CallLane:
         """A program on this lane."""
         found = self.bound.get(program)
         if found is None:
-            found = self.bound[program] = Bound(program)
+            found = self.bound[program] = Bound(program, self._workspace)
         if program not in self.used:
             found.begin()
             self.used[program] = found
         return found
+
+    def _workspace(self) -> Memory:
+        """What programs on this lane share, one after another, as long as one of them has products."""
+        shared = [bound.workspace for bound in self.bound.values() if bound.workspace is not None]
+        return shared[0] if shared else self._memory(WORKSPACE_BYTES)
 
     def trim(self) -> None:
         """Give back what the present call has not used."""

@@ -237,7 +237,7 @@ class Tail:
 
     code: str
     arguments: tuple[Argument, ...]
-    nodes: tuple[int, ...]
+    nodes: tuple[BoundNode, ...]
     width: int
 
 
@@ -273,7 +273,7 @@ def write_tail(
     last = names[nodes[-1].node.outputs[0]] if nodes else "value"
     kind = value_type(head[1].dtype) if head else "int"
     code = _text(writer, out, kind, last)
-    return Tail(code, tuple(writer.arguments), tuple(b.node.index for b in nodes), writer.width)
+    return Tail(code, tuple(writer.arguments), tuple(nodes), writer.width)
 
 
 def write_nodes(

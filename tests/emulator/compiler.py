@@ -48,7 +48,7 @@ class HostKernel:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        library = ctypes.CDLL(str(_library(_unit(kernel))))
+        library = ctypes.CDLL(str(library_of(_unit(kernel))))
         self._entry = library.emulated
         self._entry.argtypes = [
             *[ctypes.POINTER(ctypes.c_uint)] * 2,
@@ -92,7 +92,7 @@ def _unit(kernel: Kernel) -> str:
     )
 
 
-def _library(text: str) -> Path:
+def library_of(text: str) -> Path:
     """A shared library made of the text, kept between runs of the tests."""
     compiler = _compiler()
     options = (*COMMON, *(SANITIZED if IS_SANITIZED else FAST), *_optional())

@@ -19,6 +19,7 @@ from tests.fakes import DEVICE, FakeArray
 from tflite_cupy.delegates.arrays import Kernel as ArrayKernel
 from tflite_cupy.delegates.gpu import GpuDelegate
 from tflite_cupy.delegates.gpu.arena import ALIGNMENT
+from tflite_cupy.delegates.gpu.gemm import WORKSPACE_BYTES, Pointers, Problem
 from tflite_cupy.delegates.gpu.kernel import Kernel
 from tflite_cupy.delegates.gpu.listing import ArrayStep, Dim
 from tflite_cupy.delegates.gpu.program import Program
@@ -27,8 +28,11 @@ from tflite_cupy.interpreter.errors import LimitError
 from tflite_cupy.interpreter.runtime.delegate import Executable, Partition
 
 from .compiler import HostKernel, KernelFault, built
+from .gemms import NumpyGemms
 from .poison import POISON, Helper, with_poison
 from .streams import Graph, Stream, Streams
+
+NUMPY_GEMMS = NumpyGemms()
 
 SHARED_KB = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
 """Shared memory of a block, static and dynamic, by compute capability."""
@@ -48,11 +52,11 @@ class HostDevice:
     name = "emulated"
     errors: tuple[type[Exception], ...] = ()
 
-    def __init__(self, *, limit: int | None = None, seed: int = 0, arch: int = 90) -> None:
-        """limit: bytes that there are in all; seed: of all that is random."""
-        self.xp, self.arch = DEVICE.xp, arch
+    def __init__(self, *, limit: int | None = None, seed: int = 0, arch: int = 90, gemms: Any = NUMPY_GEMMS) -> None:
+        """limit: bytes that there are in all; seed: of all that is random; gemms: computes products of a library."""
+        self.xp, self.arch, self.gemms = DEVICE.xp, arch, gemms
         self.limit, self.used = limit, 0
-        self.launches = self.replays = self.copies_in = self.copies_out = 0
+        self.launches = self.products = self.replays = self.copies_in = self.copies_out = 0
         self.schedule = os.environ.get("TFLITE_CUPY_EMULATOR_SCHEDULE", "greedy")
         self._streams = Streams(seed)
         self.current, self.record, self.wait = self._streams.current, self._streams.record, self._streams.wait
@@ -121,6 +125,18 @@ class HostDevice:
 
         self._streams.push(run)
 
+    def gemm_plan(self, problem: Problem) -> Any:
+        self._streams.forbid("planning a product")
+        return None if self.gemms is None else self.gemms.plan(problem, WORKSPACE_BYTES)
+
+    def gemm(self, plan: Any, pointers: Pointers, workspace: int) -> None:
+        def run() -> None:
+            self.launches += 1
+            self.products += 1
+            self.gemms.run(plan, pointers, workspace, 0)
+
+        self._streams.push(run)
+
     def replay(self, graph: Graph) -> None:
         self.replays += 1
 
@@ -146,11 +162,19 @@ class HostDevice:
 class EmulatedGpuDelegate(GpuDelegate):
     """The GPU delegate on the host device. `array_steps` collects which nodes ran as array code, and why."""
 
-    def __init__(self, device: HostDevice | None = None, *, precision: str = "strict", apart: bool = False) -> None:
+    def __init__(
+        self,
+        device: HostDevice | None = None,
+        *,
+        precision: str = "strict",
+        apart: bool = False,
+        library: bool = True,
+    ) -> None:
         self.device = device or HostDevice()
         self.programs: list[Program] = []
         self.array_steps: list[str] = []
-        super().__init__(DeviceSpace(self.device), "EmulatedGpuDelegate", precision=precision, apart=apart)
+        space = DeviceSpace(self.device)
+        super().__init__(space, "EmulatedGpuDelegate", precision=precision, apart=apart, library=library)
 
     def compile(self, partition: Partition) -> Executable:
         program = super().compile(partition)

@@ -14,7 +14,7 @@ import numpy as np
 
 from tflite_cupy.delegates.gpu.arena import ALIGNMENT
 from tflite_cupy.delegates.gpu.kernel import Kernel
-from tflite_cupy.delegates.gpu.listing import Block, Dim, Launch, Listing, Operand, Step, Storage
+from tflite_cupy.delegates.gpu.listing import ArrayStep, Block, Dim, Launch, Listing, Operand, Step, Storage
 
 from .compiler import IS_SANITIZED, KernelFault
 
@@ -67,11 +67,11 @@ def with_poison(listing: Listing, *, fenced: bool) -> Listing:
 def _poisoned(listing: Listing, fenced: bool) -> Iterator[Step]:
     seen: set[Block] = set()
     for step in listing.steps:
-        if not isinstance(step, Launch):
+        if isinstance(step, ArrayStep):
             yield step
             continue
         written = [b for b in dict.fromkeys(step.writes) if b.storage is Storage.ARENA]
-        fences = [_launch("fence", b, step.kernel.entry) for b in written if fenced]
+        fences = [_launch("fence", b, step.name) for b in written if fenced]
         yield from (_launch("poison", b) for b in written if b not in seen)
         yield from fences if IS_SANITIZED else ()
         yield step

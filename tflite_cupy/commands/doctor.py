@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
-from ..delegates.gpu import CupyGpuDelegate, available
+from ..delegates.gpu import CupyGpuDelegate, available, cublaslt
+from ..interpreter.errors import TfliteError
 from .output import emit_json, table
 
 
@@ -34,7 +35,10 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     """Print what works here; 0: without a GPU or TensorFlow the rest still works."""
-    parts = [Part("CPU delegate", True, f"NumPy {np.__version__}"), _gpu(), *_tensorflow()]
+    gpu = _gpu()
+    parts = [Part("CPU delegate", True, f"NumPy {np.__version__}"), gpu, *_tensorflow()]
+    if gpu.ready:
+        parts.insert(2, products())
     if arguments.json:
         facts = {"version": __version__, "python": platform.python_version(), "platform": platform.platform()}
         emit_json("doctor", **facts, driver=driver(), parts=[part._asdict() for part in parts])
@@ -73,6 +77,17 @@ def _gpu() -> Part:
         return Part("GPU delegate", True, found)
     extra = "cuda12" if cuda["cuda"].startswith("12.") else "cuda13"
     return Part("GPU delegate", False, f"{found}: {reason}", f"pip install 'tflite-cupy[{extra}]'")
+
+
+def products() -> Part:
+    """The library of large matrix products on the current GPU; without it, kernels of ours compute them."""
+    name = "cuBLASLt, for large products"
+    try:
+        library = cublaslt.load()
+        cublaslt.CublasLt(library)
+    except TfliteError as error:
+        return Part(name, False, error.what, "pip install nvidia-cublas-cu12 (for CUDA 13: nvidia-cublas)")
+    return Part(name, True, cublaslt.version(library))
 
 
 def _computing() -> str:

@@ -54,9 +54,8 @@ def launch_conv(
     product = Product(
         rows=shape[0] * pixels, columns=per_group, depth=depth, inner=groups, limits=clamp, bias=bias,
         bias_step=per_group, a=Matrix(x, Strides(x.shape[3], inner=taken)),
-        b=Matrix(weights_of(site, 1, bound), Strides(depth, inner=per_group * depth)),
-        out=Strides(filters, inner=per_group),
-        window=window, scales=scales, pixels=pixels,
+        b=Matrix(weights, Strides(depth, inner=per_group * depth)), packed=lambda: weights_of(site, 1, bound),
+        out=Strides(filters, inner=per_group), window=window, scales=scales, pixels=pixels,
     )  # fmt: skip
     return launch(site, product)
 
@@ -124,8 +123,8 @@ def transpose_conv(site: Site) -> str | None:
     depth = height * width * taken
     product = Product(
         rows=shape[0] * shape[1] * shape[2], columns=filters, depth=depth, limits=clamp, bias=bias,
-        a=Matrix(x, Strides(0)), b=Matrix(weights_of(site, 1), Strides(depth)), out=Strides(filters), window=window,
-        transposed=True,
+        a=Matrix(x, Strides(0)), b=Matrix(weights, Strides(depth)), packed=lambda: weights_of(site, 1),
+        out=Strides(filters), window=window, transposed=True,
     )  # fmt: skip
     return launch(site, product)
 

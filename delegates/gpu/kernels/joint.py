@@ -14,6 +14,7 @@ from ..lowering import Site
 from ..tail import is_expressible
 from ..views import views_of
 from .depthwise import limits
+from .library import is_large
 from .products import Matrix, Product, Strides, halved, launch
 from .strided import product_ahead, scale_of
 
@@ -70,6 +71,8 @@ def _lower(site: Site) -> str | None:
     assert isinstance(op, FullyConnected)
     clamp = limits(op.fused_activation_function)
     assert clamp is not None
+    if is_large(site.options, site.outs[0].size * site.ins[1].known_shape[-1]):
+        return "each of its layers is a product for a library."
     tag = "joint " + " ".join(str(bound.node.index) for bound in site.nodes)
     joined = _joined(site.nodes, 1)
     is_half = site.options.products == "fp16"

@@ -36,10 +36,11 @@ def fully_connected(site: Site) -> str | None:
         return "its weights are sparse."
     units, depth = weights.shape
     rows = math.prod(site.op.shape(x.shape, (units, depth))[:-1])
-    a, b = Matrix(x, Strides(depth)), Matrix(weights_of(site, 1), Strides(depth))
-    return launch(
-        site, Product(rows=rows, columns=units, depth=depth, a=a, b=b, out=Strides(units), limits=clamp, bias=bias)
-    )
+    product = Product(
+        rows=rows, columns=units, depth=depth, a=Matrix(x, Strides(depth)), b=Matrix(weights, Strides(depth)),
+        packed=lambda: weights_of(site, 1), out=Strides(units), limits=clamp, bias=bias,
+    )  # fmt: skip
+    return launch(site, product)
 
 
 @lowers(BatchMatMul, tail=True)

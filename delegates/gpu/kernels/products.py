@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..kernel import CTYPES
 from ..listing import Argument, Operand
 from ..lowering import Site
 from ..tail import WIDTH
+from . import library
 
 SMS = 132
 """Multiprocessors that should all have a block (H100)."""
@@ -113,13 +114,14 @@ class Product:
     columns: int
     depth: int
     a: Matrix  # with a window only the strides between pairs count
-    b: Matrix
+    b: Matrix  # of float32
     out: Strides
     limits: tuple[np.float32, np.float32]
     outer: int = 1
     inner: int = 1
     bias: Operand | None = None
     bias_step: int = 0
+    packed: Callable[[], Operand] | None = None  # gives what kernels of ours read for `b`
     window: Window | None = None
     transposed: bool = False
     scales: Operand | None = None  # [images, depth]: factors of the left operand
@@ -133,12 +135,16 @@ class Product:
 
 
 def launch(site: Site, product: Product) -> str | None:
-    """Emit a product whose results are the site's; a sentence if it is too large."""
+    """Emit a product whose results are the site's, for a library or for our kernels; a sentence if it is too large."""
+    if library.launched(site, product):
+        return None
     pairs = product.outer * product.inner
     if max(product.a.operand.size, product.b.operand.size, product.rows * product.columns * pairs) >= 1 << 31:
         return "its operands have 2**31 elements or more."
     if pairs > MAX_PAIRS:
         return f"it has more than {MAX_PAIRS} pairs of matrices."
+    if product.packed is not None:
+        product = replace(product, b=Matrix(product.packed(), product.b.strides))
     if product.rows <= FEW_ROWS and product.is_single:
         _launch_few_rows(site, product)
     else:
@@ -199,7 +205,7 @@ def _of_b(product: Product) -> dict[str, object]:
 
 
 def weights_of(site: Site, position: int, bound: BoundNode | None = None) -> Operand:
-    """Weights as products read them: float32 constants in float16 where that is what they are rounded to."""
+    """Weights as our kernels read them: float32 constants in float16 where that is what they are rounded to."""
     chosen = bound or site.nodes[0]
     value = site.value(position, chosen)
     if site.options.products == "fp16" and value is not None and value.dtype == np.float32:

@@ -46,6 +46,18 @@ def test_launches_of_a_network(name: str) -> None:
     assert f"{part.details['launches']} launches" in str(report)
 
 
+def test_a_large_batch_goes_to_the_library() -> None:
+    """A layer of BERT-base: queries, keys, values, what is made of them, and two; only GELU is a launch of its own."""
+    report = planned(lite.write_model(bert(layers=1, words=1000, batch=64)))
+    (part,) = (part for subgraph in report.subgraphs for part in subgraph.partitions)
+    assert part.details["library_shapes"] == {
+        "product 8192 x 768 x 768": "cuBLASLt, x4",
+        "product 8192 x 768 x 3072": "cuBLASLt, x1",
+        "product 8192 x 3072 x 768": "cuBLASLt, x1",
+    }
+    assert part.details["launches"] <= 4 + 10
+
+
 def test_a_dry_run_runs_nothing() -> None:
     interpreter = lite.Interpreter(
         model_content=lite.write_model(mobilenet_v2(resolution=32)), device="gpu", dry_run=True
