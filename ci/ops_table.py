@@ -17,8 +17,8 @@ from tflite_cupy.delegates.gpu.walk import WALKS
 from tflite_cupy.interpreter.format.schema import OPERATORS
 from tflite_cupy.interpreter.graph import TensorType
 from tflite_cupy.interpreter.ops import base
+from tflite_cupy.interpreter.ops.arity import arity
 from tflite_cupy.interpreter.ops.base import OPS, ControlOp, Op, TypeSet
-from tflite_cupy.interpreter.ops.checks import arity
 
 KERNELS = {"cpu": CPU_KERNELS, "gpu": {*LOWERINGS, *EXPRESSIONS, *WALKS}}
 TARGET = ROOT / "OPS.md"

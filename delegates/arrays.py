@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -19,6 +19,7 @@ from ..interpreter.ops.flex import Flex
 from ..interpreter.runtime.delegate import HOST, BoundNode, Executable, Partition, Space
 from ..interpreter.runtime.faults import BODY_ERRORS, node_error
 from ..interpreter.runtime.lane import DeviceState
+from ..interpreter.runtime.sizes import Sizing, sizing
 
 if TYPE_CHECKING:
     from ..interpreter.runtime.lane import Lane
@@ -40,6 +41,10 @@ class ArrayDelegate:
         self._uploaded: WeakKeyDictionary[Graph, dict[int, tuple[np.ndarray, Array]]] = WeakKeyDictionary()
         self._prepared: WeakKeyDictionary[Graph, dict[int, tuple[Mapping[int, np.ndarray], Kernel]]]
         self._prepared = WeakKeyDictionary()
+
+    def after_fork(self) -> None:
+        """Make the lock anew, which a thread may have held that this process does not have."""
+        self._lock = Lock()
 
     def refuses(self, bound: BoundNode) -> str | None:
         """Why this delegate can't run the node; None if it can."""
@@ -87,6 +92,7 @@ class _Step:
     output: int  # the only output; -1 where there are more or none
     dtype: np.dtype[Any] | None  # its dtype
     dead: tuple[int, ...]  # values that no later step reads
+    sizing: Sizing | None  # where the plan does not know how large its results are
 
 
 class _Program:
@@ -98,6 +104,7 @@ class _Program:
         constants = {t: delegate.constant(partition.graph, t, v) for t, v in partition.constants.items()}
         self._values: list[Array] = [constants.get(tensor) for tensor in slots]
         self._outputs = [slots[t] for t in partition.outputs]
+        self._first_result = 1 + len(partition.inputs) + len(partition.constants)
         keep = {slots[ABSENT], *(slots[t] for t in chain(partition.constants, partition.outputs))}
         steps = []
         for bound in reversed(partition.nodes):
@@ -114,10 +121,13 @@ class _Program:
         array, asarray = self._array, self._delegate.xp.asarray
         observer, value_at = lane.observer, values.__getitem__
         state = lane.state if self._on_host else DeviceState(lane, self._delegate.space)
-        step = None
+        step, grown = None, 0
         try:
             for step in self._steps:
-                operands = map(value_at, step.inputs)
+                operands: Iterable[Array] = map(value_at, step.inputs)
+                if step.sizing is not None:
+                    operands = list(operands)
+                    grown = step.sizing.account(lane, operands, values, self._first_result, grown)
                 result = step.kernel(state, *operands) if step.stateful else step.kernel(*operands)
                 if step.output >= 0 and type(result) is array and result.dtype == step.dtype:  # as nearly always
                     values[step.output] = result
@@ -159,6 +169,7 @@ def _step(
         output=outputs[0] if len(outputs) == 1 else -1,
         dtype=dtypes[0] if len(outputs) == 1 else None,
         dead=tuple({*inputs, *outputs} - keep),
+        sizing=sizing(partition.graph, bound),
     )
 
 

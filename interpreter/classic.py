@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .details import numpy_class
 from .errors import InputError, ModelError, StateError
 from .format.model import Source, load_model
 from .graph import ABSENT, Graph, Signature
+from .limits import DEFAULT_LIMITS, Limits
 from .ops.custom_op import CustomOp, known_custom_ops
 from .report import DelegationReport, delegation_report
 from .runner import SignatureRunner
@@ -51,16 +52,31 @@ class BaseInterpreter:
         require: str | None,
         absent: Mapping[str, str],
         custom_ops: Iterable[CustomOp] = (),
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         if require is not None and require not in (known := [*absent, *(d.name for d in delegates)]):
             raise InputError(f"require={require!r} is unknown", hint=f"Delegates are {', '.join(known)}.")
-        self.model = load_model(_source(model_path, model_content))
-        self._engine = Engine(self.model, delegates, require=require, custom_ops=known_custom_ops(custom_ops))
+        self.model = load_model(_source(model_path, model_content), limits)
+        known_ops = known_custom_ops(custom_ops)
+        self._engine = Engine(self.model, delegates, require=require, custom_ops=known_ops, limits=limits)
         self._absent = absent
         self._session = Session(self._engine, self.model.graphs[0], keep_all=keep_all)
         self._signatures = {s.key: s for s in self.model.signatures}
         if require is not None:
             self._engine.check()
+
+    def close(self) -> None:
+        """Give back what was made for calls: plans, packed weights. Later calls raise StateError, those in
+        flight in other threads end or do the same. The model's own memory goes with the last runner.
+        """
+        self._engine.close()
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def allocate_tensors(self) -> None:
         """Plan the primary subgraph for the present input shapes. Raises UnsupportedError for a node nobody runs."""

@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .details import as_array, blank, opaque, owned, scalar, tensor_details
+from .details import as_array, opaque, owned, scalar, tensor_details
 from .errors import GraphError, InputError, StateError
 from .graph import Signature, Tensor
 from .runtime.delegate import HOST, Space
-from .runtime.engine import Engine
+from .runtime.engine import Engine, Watch
 from .runtime.plan import Value
 from .session import Session
 
@@ -39,7 +39,7 @@ class SignatureRunner:
             raise GraphError(
                 f"tensors {sorted(strangers)} are outputs of the signature, but no node of subgraph {signature.graph} "
                 "gives them a value",
-                where=f"signature {signature.key!r}",
+                where=f"signature_defs[{engine.model.signatures.index(signature)}].outputs",
             )
         self._keep_all = bool(inner)  # outputs that the subgraph does not list: some quantisers leave such signatures
         self._order = tuple(names.get(index) for index in self._graph.inputs)
@@ -79,6 +79,17 @@ class SignatureRunner:
         shapes = [value.array.shape for value in (*values, *results)]
         self._engine.shapes[self._graph.index] = dict(zip(indices, shapes, strict=True))
         return named
+
+    def tensors(self, inputs: Mapping[str, Any], watch: Watch | None = None) -> dict[int, np.ndarray]:
+        """A call that gives every tensor of the signature's subgraph that is computed in it, by index, on the host.
+
+        `watch` is shown those of other subgraphs: watch(subgraph, {tensor: array}) after each run by control flow.
+        """
+        values = self._values(inputs)
+        shapes, spaces = [v.array.shape for v in values], [v.space for v in values]
+        plan = self._engine.plan(self._graph, shapes, spaces, keep_all=True)
+        results = self._engine.call(plan, values, list(plan.kept), watch=watch)
+        return dict(zip(plan.kept, (value.array for value in results), strict=True))
 
     def get_input_details(self) -> dict[str, dict[str, Any]]:
         """Details of each input by name, with the shapes of the interpreter's last call of this signature; see
@@ -166,7 +177,7 @@ class SignatureRunner:
         return [
             self._value(inputs[name], tensors[index], index)
             if name is not None
-            else Value(HOST, blank(tensors[index], tensors[index].shape))
+            else Value(HOST, self._engine.blank(tensors[index], tensors[index].shape))
             for index, name in zip(self._graph.inputs, self._order, strict=True)
         ]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .details import as_array, blank, opaque, owned, scalar, tensor_details
-from .errors import InputError, KernelError, StateError, TfliteError
+from .details import as_array, opaque, owned, scalar, tensor_details
+from .errors import InputError, KernelError, StateError
 from .graph import Graph, Tensor, TensorType
 from .runtime.delegate import HOST
 from .runtime.engine import Engine
@@ -30,6 +30,11 @@ class Session:
         self._plan: Plan | None = None
         self._buffers: dict[int, np.ndarray] = {}
         self._bodies: dict[int, dict[int, np.ndarray]] | None = {} if keep_all else None
+
+    def close(self) -> None:
+        """Give up the tensors."""
+        self._plan, self._bodies = None, None
+        self._buffers.clear()
 
     def tensor(self, index: int) -> Tensor:
         """The declared tensor; InputError if there is none."""
@@ -83,7 +88,9 @@ class Session:
                 raise
             plan = self._engine.plan(self.graph, open_shapes, keep_all=self._keep_all)
         kept = {i: b for i, b in self._buffers.items() if i in self._shapes and b.shape == self._shapes[i]}
-        self._buffers = kept | {i: blank(self.graph.tensors[i], s) for i, s in self._shapes.items() if i not in kept}
+        self._buffers = kept | {
+            i: self._engine.blank(self.graph.tensors[i], s) for i, s in self._shapes.items() if i not in kept
+        }
         self._plan = plan
 
     def set(self, index: int, value: Any) -> None:
@@ -117,7 +124,7 @@ class Session:
             raise StateError("Invoke called on model that is not ready.", hint="Call allocate_tensors() first.")
         try:
             self._run()
-        except TfliteError:
+        except BaseException:
             if check_references:  # the traceback holds on to the buffers that were read
                 self._buffers.update({i: self._buffers[i].copy() for i in self._shapes})
             raise
@@ -172,7 +179,7 @@ class Session:
             return data
         if self._plan is not None and index in self.graph.outputs:
             spec = self._plan.resolved.specs[index]
-            return blank(tensor, spec.shape if spec.shape is not None else ())
+            return self._engine.blank(tensor, spec.shape if spec.shape is not None else ())
         if self._plan is not None and not self._keep_all:
             hint = "Pass experimental_preserve_all_tensors=True to read intermediate tensors."
             raise InputError(f"tensor {index} ({tensor.name!r}) is not kept after a run", hint=hint)

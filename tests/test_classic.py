@@ -135,7 +135,7 @@ CONSTRUCTION: list[tuple[dict[str, Any], str]] = [
     ({"model_content": b"x", "require": "tpu"}, "^require='tpu' is unknown"),
     ({"model_content": b"x", "delegates": [5]}, "^a int is no delegate: it has no name"),
     ({"model_content": b"x", "delegates": "nope"}, "^no installed package offers a delegate 'nope'"),
-    ({"model_content": b"x", "flex": None}, "^flex policy None is none of"),
+    ({"model_content": b"x", "flex": 3}, "^flex policy 3 is none of"),
 ]
 
 
@@ -195,7 +195,7 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("no input", lambda: ready().set_tensor(2, np.float32([1])), ValueError, r"^tensor 2 .* is not an input"),
     ("shape", lambda: ready().resize_tensor_input(0, "x"), ValueError, "'x' is no shape"),
     ("huge shape", lambda: ready().resize_tensor_input(0, [2**80]), ValueError, "is no shape"),
-    ("memory", lambda: allocated(2**31, 2**31), RuntimeError, r"can't be allocated"),
+    ("memory", lambda: allocated(2**31, 2**31), RuntimeError, "more than max_tensor_bytes"),
     ("subgraph", lambda: ready().get_tensor_details(9), ValueError, "^subgraph_index is out of range: 9 for the model"),
 ]
 

@@ -20,7 +20,7 @@ SEES = {
 }
 FLOORS = (  # of the interpreter, from the ground up: a file sees its own floor and those below
     ("errors",),
-    ("graph",),
+    ("graph", "limits", "sharing"),
     ("details", "format"),
     ("ops",),
     ("runtime",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.metadata import entry_points
@@ -14,6 +15,7 @@ from .delegates.flex import FlexDelegate
 from .delegates.gpu import CupyGpuDelegate, PlannedGpuDelegate, available, check_precision
 from .interpreter.classic import BaseInterpreter, OpResolverType
 from .interpreter.errors import InputError, MissingDependencyError, UnsupportedError
+from .interpreter.limits import DEFAULT_LIMITS, Limits
 from .interpreter.ops.custom_op import CustomOp
 from .interpreter.runtime.delegate import Delegate
 
@@ -41,7 +43,10 @@ class Interpreter(BaseInterpreter):
     require: "gpu" raises DelegationError here if nodes that compute something (control flow and handles of resources do
         not) would not run on it, naming them all.
     delegates: more delegates, asked first: objects, or names from the entry-point group `tflite_cupy.delegates`.
-    flex: which TensorFlow operators a model may reach: "pure" (default), "off", "codecs", or a list of names.
+    flex: which TensorFlow operators a model may reach: "pure", "off", "codecs", or a list of names; by default what
+        `limits` says, which is "pure".
+    limits: how much the model and its calls may ask for; `Limits.untrusted()` for models from strangers. Raises
+        LimitError, here or in calls.
     custom_ops: custom operators of this interpreter alone, beside those that `custom_op` registers for the process.
 
     Raises ModelError (a ValueError) for anything that is no valid model.
@@ -66,8 +71,9 @@ class Interpreter(BaseInterpreter):
         precision: str = "auto",
         require: str | None = None,
         delegates: str | Sequence[Delegate | str] = (),
-        flex: str | Sequence[str] = "pure",
+        flex: str | Sequence[str] | None = None,
         custom_ops: Iterable[CustomOp] = (),
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         _check_threads(num_threads)
         asked = [delegates] if isinstance(delegates, str) else delegates
@@ -77,11 +83,12 @@ class Interpreter(BaseInterpreter):
         super().__init__(
             model_path,
             model_content,
-            [*named, *further, *gpu, CpuDelegate(num_threads), FlexDelegate(flex)],
+            [*named, *further, *gpu, CpuDelegate(num_threads), _flex(flex, limits)],
             keep_all=experimental_preserve_all_tensors,
             require=require,
             absent={"gpu": why_not} if why_not else {},
             custom_ops=custom_ops,
+            limits=limits,
         )
 
 
@@ -134,6 +141,15 @@ def _gpu(device: str, precision: str, dry_run: bool) -> tuple[list[Delegate], st
     if device == "gpu":
         raise MissingDependencyError(f"there is no GPU to run on: {reason}", hint="Run `tflite-cupy doctor`.")
     return [], reason
+
+
+def _flex(policy: str | Sequence[str] | None, limits: Limits) -> FlexDelegate:
+    constant, tensor = limits.max_flex_const_bytes, limits.max_tensor_bytes
+    return FlexDelegate(
+        limits.flex if policy is None else policy,
+        max_constant_bytes=sys.maxsize if constant is None else constant,
+        max_tensor_bytes=sys.maxsize if tensor is None else tensor,
+    )
 
 
 @cache

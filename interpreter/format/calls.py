@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..errors import GraphError, LimitError
 from ..graph import Graph, Node
-from .limits import ReadLimits
+from ..limits import Limits
 from .schema import OPERATORS, TABLES
 
 _FIELDS = {
@@ -25,7 +25,7 @@ def called(node: Node) -> Iterator[tuple[str, int]]:
             yield name, index
 
 
-def check_calls(graphs: Sequence[Graph], limits: ReadLimits) -> None:
+def check_calls(graphs: Sequence[Graph], limits: Limits) -> None:
     """Raises GraphError for calls of subgraphs that are not there and for recursion, LimitError for deep calls."""
     callees: list[set[int]] = [set() for _ in graphs]
     calls = 0
@@ -34,7 +34,8 @@ def check_calls(graphs: Sequence[Graph], limits: ReadLimits) -> None:
             for name, index in called(node):
                 calls += 1
                 if calls > limits.max_ops:
-                    raise LimitError(f"The model calls subgraphs more than max_ops = {limits.max_ops} times.")
+                    what = f"The model calls subgraphs more than max_ops = {limits.max_ops} times."
+                    raise LimitError(what, where=graph.where(node))
                 if not 0 <= index < len(graphs):
                     what = f"{node.name} calls subgraph {index}; the model has {len(graphs)}."
                     raise GraphError(what, where=f"{graph.where(node)}.{name}")

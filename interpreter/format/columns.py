@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LimitError, ModelError
-from .limits import ReadLimits
+from ..limits import Limits
 from .schema import TABLES, Kind, Table
 from .view import U4, Positions, Ragged, View, spread
 
 INVALID = "The model is not a valid Flatbuffer buffer: "
+ROOT = "file"
+"""The path of what is wrong with a file as a whole."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +58,7 @@ class _ByTable(dict[str, Rows]):
 class Columns:
     """The verified content of a file, by table type, field and row. Nothing here reads out of bounds."""
 
-    def __init__(self, view: View, limits: ReadLimits) -> None:
+    def __init__(self, view: View, limits: Limits) -> None:
         self.view = view
         self.limits = limits
         self.budget = view.size // 4 + 16  # elements that the file can refer to without referring to some twice
@@ -65,7 +67,7 @@ class Columns:
         self.links: defaultdict[str, list[Link]] = defaultdict(list)
 
     def where(self, table: str, row: int, name: str = "") -> str:
-        """Path of a row, such as ``subgraphs[3].operators[5]``, and of one of its fields."""
+        """Path of a row, such as ``subgraphs[3].operators[5]``, and of one of its fields; `ROOT` for the root table."""
         steps = [name] if name else []
         position = int(self.rows[table].at[row])
         while table != "Model":
@@ -77,7 +79,7 @@ class Columns:
             if link.elements is not None:
                 column = self.rows[table][link.name]
                 position = int(self.rows[table].at[np.argmax(column == position)])
-        return ".".join(reversed(steps))
+        return ".".join(reversed(steps)) or ROOT
 
     def require(
         self, ok: NDArray[np.bool_], table: str, name: str, what: str, rows: Iterable[int] | None = None
@@ -117,7 +119,7 @@ class Columns:
         lengths = vectors.lengths[rows]
         total = int(lengths.sum())
         if total > self.budget:
-            raise LimitError(f"The model refers to {total} {what}, more than a file of its size can hold.")
+            raise LimitError(f"The model refers to {total} {what}, more than a file of its size can hold.", where=ROOT)
         return np.repeat(np.arange(len(rows)), lengths), vectors.values[spread(vectors.starts[rows], lengths)]
 
     def texts(self, table: str, name: str) -> list[str]:

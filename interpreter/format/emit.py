@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from io import BytesIO
 from typing import Any, TypeAlias
 
 import flatbuffers
@@ -18,9 +18,13 @@ from .schema import FILE_IDENTIFIER, TABLES, UNIONS, Field, Kind
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
 DATA_ALIGNMENT = 16
+FLATBUFFER_LIMIT = 2**31 - 1
+"""Bytes that a flatbuffer may have; data outside it does not count."""
+
 _TABLE_BYTES = 64
 """About what a table takes; the builder grows where that is too little."""
 
+_LENGTH, _POSITION = struct.Struct("<I"), struct.Struct("<Q")
 _UNPLACED = 2  # a position that is no default, for data whose place is not known yet
 _CODES = {"b1": "?", "i1": "b", "u1": "B", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f4": "f"}
 _FLAGS = {
@@ -49,59 +53,125 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Deferred:
+    """Bytes that are made piece by piece when they are written, and not kept."""
+
+    size: int
+    pieces: Callable[[], Iterable[Bytes]]
+
+    def __len__(self) -> int:
+        return self.size
+
+
+Data: TypeAlias = Bytes | Deferred
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Outside:
     """Stands for the position of data that follows the flatbuffer; a value of fields such as Buffer.offset."""
 
-    data: Bytes
+    data: Data
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Inside:
+    """A vector of bytes that lies in the flatbuffer, behind its tables."""
+
+    data: Data
 
 
 def emit(root: Record) -> bytes:
-    """The file with `root` as its root table. Raises GraphError for values that a field can't hold."""
-    emitter = _Emitter(root, repeat(_UNPLACED))
-    if not emitter.outside:
-        return emitter.file
-    places: list[int] = []
-    parts: list[Bytes] = [b""]
-    end = len(emitter.file)
-    for data in emitter.outside:  # each where the flatbuffer, whose size no position changes, and the others leave off
-        parts += [bytes(-end % DATA_ALIGNMENT), data]
-        places.append(end + len(parts[-2]))
-        end = places[-1] + len(data)
-    parts[0] = _Emitter(root, iter(places)).file
-    return b"".join(parts)
+    """The file with `root` as its root table. Raises GraphError for values that a field can't hold.
+
+    The data of buffers, which is most of a file, does not go through the builder: it lies behind the tables, which
+    learn its position at the end. So the file is the one copy that is made.
+    """
+    emitter = _Emitter(root)
+    head = emitter.head
+    end = len(head)
+    for slot, data in emitter.inside:
+        start = _aligned(end + _LENGTH.size)
+        _LENGTH.pack_into(head, slot, start - _LENGTH.size - slot)
+        end = start + len(data)
+    if end > FLATBUFFER_LIMIT:
+        raise GraphError(f"a flatbuffer can't hold {end} bytes, {FLATBUFFER_LIMIT} at most.")
+    for slot, data in emitter.outside:
+        start = _aligned(end)
+        _POSITION.pack_into(head, slot, start)
+        end = start + len(data)
+    return _joined(head, emitter, end)
+
+
+def _joined(head: Bytes, emitter: _Emitter, size: int) -> bytes:
+    """The file of `size` bytes: the tables and, each where it is aligned, the data that follows them."""
+    file = BytesIO()
+    file.seek(size - 1)
+    file.write(b"\0")  # all of its memory at once, as zeros
+    file.seek(0)
+    file.write(head)
+    for _, data in emitter.inside:
+        start = _aligned(file.tell() + _LENGTH.size)
+        file.seek(start - _LENGTH.size)
+        file.write(_LENGTH.pack(len(data)))
+        file.writelines(_pieces(data))
+    for _, data in emitter.outside:
+        file.seek(_aligned(file.tell()))
+        file.writelines(_pieces(data))
+    return file.getvalue()
+
+
+def _pieces(data: Data) -> Iterable[Bytes]:
+    return data.pieces() if isinstance(data, Deferred) else (data,)
+
+
+def _aligned(position: int) -> int:
+    return -(-position // DATA_ALIGNMENT) * DATA_ALIGNMENT
 
 
 class _Emitter:
-    """One flatbuffer. `places` are the positions of the outside data, in the order in which it turns up."""
+    """The tables of one file, and the places in them that ask where data lies that follows them."""
 
-    def __init__(self, root: Record, places: Iterator[int]) -> None:
-        self.outside: list[Bytes] = []
-        self._places = places
+    def __init__(self, root: Record) -> None:
         self._builder = flatbuffers.Builder(_size(root))
+        self._inside: list[tuple[int, Data]] = []  # counted from the end, as the builder does
+        self._outside: list[tuple[int, Data]] = []
         self._builder.Finish(self._table(root), file_identifier=FILE_IDENTIFIER)
-        self.file = bytes(memoryview(self._builder.Bytes)[self._builder.Head() :])
+        self.head = bytearray(memoryview(self._builder.Bytes)[self._builder.Head() :])
+        self.inside = self._places(self._inside)
+        self.outside = self._places(self._outside)
+
+    def _places(self, found: list[tuple[int, Data]]) -> list[tuple[int, Data]]:
+        """(position in the head, data) in the order of the positions."""
+        return [(len(self.head) - offset, data) for offset, data in reversed(found)]
 
     def _table(self, record: Record) -> int:
-        builder = self._builder
         held = sorted(_held(record), key=lambda entry: -entry[0].width)
         values = [(field, self._value(field, value, record)) for field, value in held]
-        builder.StartObject(1 + max((field.slot for field in TABLES[record.table].fields), default=-1))
+        self._builder.StartObject(1 + max((field.slot for field in TABLES[record.table].fields), default=-1))
         for field, value in values:
-            if field.kind is Kind.SCALAR:
-                flags = _FLAGS[field.dtype.str[1:]]
-                try:
-                    builder.PrependSlot(flags, field.slot, value, None)
-                except (TypeError, struct.error, OverflowError) as error:
-                    raise _misfit(field, value, record) from error
-            else:
-                builder.PrependUOffsetTRelativeSlot(field.slot, value, 0)
-        return int(builder.EndObject())
+            self._field(field, value, record)
+        return int(self._builder.EndObject())
+
+    def _field(self, field: Field, value: Any, record: Record) -> None:
+        builder = self._builder
+        if isinstance(value, _Inside):
+            builder.PrependUOffsetTRelativeSlot(field.slot, builder.Offset(), 0)
+            self._inside.append((builder.Offset(), value.data))
+        elif field.kind is not Kind.SCALAR:
+            builder.PrependUOffsetTRelativeSlot(field.slot, value, 0)
+        else:
+            number = _UNPLACED if isinstance(value, Outside) else value
+            try:
+                builder.PrependSlot(_FLAGS[field.dtype.str[1:]], field.slot, number, None)
+            except (TypeError, struct.error, OverflowError) as error:
+                raise _misfit(field, value, record) from error
+            if isinstance(value, Outside):
+                self._outside.append((builder.Offset(), value.data))
 
     def _value(self, field: Field, value: Any, record: Record) -> Any:
-        """What goes into the field's slot: a scalar, or the offset of what is written for it."""
+        """What goes into the field's slot: a scalar, the offset of what is written for it, or data to be placed."""
         if isinstance(value, Outside):
-            self.outside.append(value.data)
-            return next(self._places)
+            return value
         if field.kind is Kind.SCALAR:
             return value.item() if isinstance(value, np.generic) else value
         if field.kind is Kind.STRING:
@@ -112,10 +182,12 @@ class _Emitter:
             return self._tables(value)
         return self._table(value)
 
-    def _vector(self, field: Field, value: Any, record: Record) -> int:
+    def _vector(self, field: Field, value: Any, record: Record) -> Any:
+        if isinstance(value, Deferred):
+            return _Inside(value)
         data = value if isinstance(value, Bytes) else _packed(field, value, record)
         if record.table == "Buffer":
-            self._builder.Prep(DATA_ALIGNMENT, len(data))
+            return _Inside(data)
         return int(self._builder.CreateNumpyVector(np.frombuffer(data, field.dtype)))
 
     def _tables(self, records: Sequence[Record]) -> int:
@@ -146,7 +218,7 @@ def _size(record: Record) -> int:
     for value in record.fields.values():
         if isinstance(value, Record):
             size += _size(value)
-        elif isinstance(value, Bytes):
+        elif isinstance(value, Bytes) and record.table != "Buffer":
             size += len(value) + DATA_ALIGNMENT
         elif isinstance(value, list) and value and isinstance(value[0], Record):
             size += sum(map(_size, value))

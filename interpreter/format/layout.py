@@ -32,15 +32,15 @@ class Layout:
         self.rows: Numbers = columns.vector("Model", "subgraphs").values
         limits = columns.limits
         if not len(self.rows):
-            raise ModelError("No subgraph in the model.")
+            raise ModelError("No subgraph in the model.", where="subgraphs")
         if len(self.rows) > limits.max_subgraphs:
-            raise LimitError(
-                f"The model has {len(self.rows)} subgraphs, more than max_subgraphs = {limits.max_subgraphs}."
-            )
+            what = f"The model has {len(self.rows)} subgraphs, more than max_subgraphs = {limits.max_subgraphs}."
+            raise LimitError(what, where="subgraphs")
         self.tensor_row, _, self._tensor_bounds = self._flatten("tensors")
         self.op_row, self._op_graph, self._op_bounds = self._flatten("operators")
         if len(self.op_row) > limits.max_ops:
-            raise LimitError(f"The model has {len(self.op_row)} operators, more than max_ops = {limits.max_ops}.")
+            what = f"The model has {len(self.op_row)} operators, more than max_ops = {limits.max_ops}."
+            raise LimitError(what, where="subgraphs")
 
     def _flatten(self, name: str) -> tuple[Numbers, Numbers, Numbers]:
         """Rows and subgraphs of all elements, and where the elements of each subgraph begin and end."""

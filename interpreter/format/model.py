@@ -5,18 +5,20 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+from threading import Lock
 from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ModelError
 from ..graph import Model
+from ..limits import DEFAULT_LIMITS, Limits
 from .buffers import Buffers
 from .calls import check_calls
 from .columns import INVALID
 from .graphs import read_graphs
-from .limits import ReadLimits
 from .nodes import read_operators
 from .schema import VERSION
 from .signatures import read_metadata, read_signatures
@@ -25,10 +27,21 @@ from .verify import verify
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview"
 
-DEFAULT_LIMITS = ReadLimits()
+_lock = Lock()
+_mapped: WeakValueDictionary[tuple[int, ...], mmap.mmap] = WeakValueDictionary()
+"""Files that are mapped now, by device, inode, size and time of the last change."""
 
 
-def load_model(source: Source, limits: ReadLimits = DEFAULT_LIMITS) -> Model:
+def _after_fork() -> None:
+    global _lock
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)  # a thread may have held it that a forked process does not have
+
+
+def load_model(source: Source, limits: Limits = DEFAULT_LIMITS) -> Model:
     """The model in a file (a path; mapped, not read) or in bytes, which must not change while the model lives.
 
     Everything is checked before anything is built on it. Constants are read-only views of the source, copies only where
@@ -79,6 +92,16 @@ def _map(path: str) -> mmap.mmap | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is not a regular file.")
-        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) if status.st_size else None
+        return _mapping(descriptor, status) if status.st_size else None
     finally:
         os.close(descriptor)
+
+
+def _mapping(descriptor: int, status: os.stat_result) -> mmap.mmap:
+    """One mapping for all who have the same file open, which counts once in what the process takes."""
+    key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    with _lock:
+        mapped = _mapped.get(key)
+        if mapped is None:
+            mapped = _mapped[key] = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        return mapped

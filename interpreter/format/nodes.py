@@ -136,8 +136,11 @@ def _custom_options(columns: Columns) -> list[bytes]:
         outside, rows["large_custom_options_offset"].astype(np.int64), rows["custom_options"] + 4
     )
     lengths = np.where(outside, rows["large_custom_options_size"].astype(np.int64), lengths)
+    if not lengths.any():
+        return [b""] * len(rows)
     places = list(zip(starts.tolist(), lengths.tolist(), strict=True))
     if sum(length for _, length in set(places)) > columns.view.size:
-        raise ModelError(f"{INVALID}custom options overlap.")
+        where = columns.where("Operator", int(np.argmax(lengths > 0)), "custom_options")
+        raise ModelError(f"{INVALID}custom options overlap.", where=where)
     made = {place: columns.view.bytes(*place) if place[1] else b"" for place in set(places)}
     return [made[place] for place in places]

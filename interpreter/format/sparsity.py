@@ -26,7 +26,7 @@ def read_sparsity(columns: Columns, shapes: Sequence[tuple[int, ...]]) -> list[S
     orders = columns.vector("SparsityParameters", "traversal_order").tuples()
     blocks = columns.vector("SparsityParameters", "block_map").tuples()
     dimensions = columns.vector("SparsityParameters", "dim_metadata")
-    few = dimensions.lengths <= 2 * columns.limits.max_rank
+    few = dimensions.lengths <= 2 * columns.limits.max_view_rank
     columns.require(few, "SparsityParameters", "dim_metadata", "a sparse tensor has too many levels.")
     levels = list(_dimensions(columns))
     made = [

@@ -103,9 +103,9 @@ def _check_references(columns: Columns, buffers: Buffers) -> None:
 def _shapes(columns: Columns) -> list[tuple[int, ...]]:
     shapes = columns.vector("Tensor", "shape")
     longest = int(np.argmax(shapes.lengths))
-    most = columns.limits.max_rank
+    most = columns.limits.max_view_rank
     if shapes.lengths[longest] > most:
-        what = f"A tensor has {shapes.lengths[longest]} dimensions, more than max_rank = {most}."
+        what = f"A tensor has {shapes.lengths[longest]} dimensions, more than max_view_rank = {most}."
         raise LimitError(what, where=columns.where("Tensor", longest))
     made = shapes.tuples()
     if (shapes.values < 0).any():

@@ -11,26 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LimitError, ModelError
-from .columns import INVALID, Columns, Link, Rows, offsets
-from .limits import ReadLimits
+from ..limits import Limits
+from .columns import INVALID, ROOT, Columns, Link, Rows, offsets
 from .schema import FILE_IDENTIFIER, TABLES, UNIONS, Field, Kind, Table
 from .view import I4, U2, Positions, View, spread
 
 
-def verify(data: NDArray[np.uint8], limits: ReadLimits) -> Columns:
+def verify(data: NDArray[np.uint8], limits: Limits) -> Columns:
     """The columns of a file. Raises ModelError where its structure is broken, LimitError where it is too large."""
     if limits.max_model_bytes is not None and data.size > limits.max_model_bytes:
-        raise LimitError(f"The model has {data.size} bytes, more than max_model_bytes = {limits.max_model_bytes}.")
+        what = f"The model has {data.size} bytes, more than max_model_bytes = {limits.max_model_bytes}."
+        raise LimitError(what, where=ROOT)
     if data.size < 8:
-        raise ModelError(f"{INVALID}it has {data.size} bytes.")
+        raise ModelError(f"{INVALID}it has {data.size} bytes.", where=ROOT)
     identifier = data[4:8].tobytes()
     if identifier != FILE_IDENTIFIER:
-        raise ModelError(f"{INVALID}its identifier is {identifier!r}, not {FILE_IDENTIFIER!r}.")
+        raise ModelError(f"{INVALID}its identifier is {identifier!r}, not {FILE_IDENTIFIER!r}.", where=ROOT)
     view = View(data)
     columns = Columns(view, limits)
     root = offsets(view, np.zeros(1, np.int64))
     if root[0] % 4 or root[0] < 8 or root[0] > view.size - 4:
-        raise ModelError(f"{INVALID}its root is at offset {root[0]} of {view.size}.")
+        raise ModelError(f"{INVALID}its root is at offset {root[0]} of {view.size}.", where=ROOT)
     columns.links["Model"].append(Link("", "", root, root))
     tables = 0
     for table in TABLES.values():
@@ -39,7 +40,7 @@ def verify(data: NDArray[np.uint8], limits: ReadLimits) -> Columns:
         at = np.unique(np.concatenate([link.targets for link in columns.links[table.name]]))
         tables += len(at)
         if tables > limits.max_tables:
-            raise LimitError(f"The model has more than max_tables = {limits.max_tables} tables.")
+            raise LimitError(f"The model has more than max_tables = {limits.max_tables} tables.", where=ROOT)
         columns.rows[table.name] = Rows(table, at)
         _Walk(columns, table).run()
     return columns

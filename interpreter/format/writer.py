@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import ABSENT, Graph, Model, Node, Quantization, Signature, Sparsity, Tensor, TensorType
+from ..graph import ABSENT, Array, Graph, Model, Node, Quantization, Signature, Sparsity, Tensor, TensorType
 from .constants import encode
-from .emit import Bytes, Outside, Record, emit
+from .emit import Bytes, Data, Deferred, Outside, Record, emit
 from .nodes import UNKNOWN
 from .options import complete
 from .schema import CUSTOM, ENUMS, OPERATORS, OPERATORS_BY_NAME, VERSION
 
 INLINE_LIMIT = 2**31 - 2**27
 """Bytes of constants that a flatbuffer, which ends at 2 GiB, can hold besides everything else."""
+
+SAMPLE = 4096
+"""Bytes at the beginning of constants that are looked at to find those that may be equal."""
+
+PIECE = 2**20
+"""Bytes of a constant that are gathered at once."""
 
 
 def write_model(model: Model, *, inline_limit: int = INLINE_LIMIT) -> bytes:
@@ -133,13 +140,14 @@ class _Buffers:
     """The buffers of a file, equal data once. Buffer 0 is empty, as the schema asks."""
 
     def __init__(self) -> None:
-        self._data: list[Bytes | None] = [None]
+        self._data: list[Data | None] = [None]
         self._known: dict[tuple[int, int], list[int]] = {}
         self.total = 0
 
-    def add(self, data: Bytes) -> int:
-        """Index of the buffer that holds `data`."""
-        same = self._known.setdefault((len(data), zlib.crc32(data)), [])
+    def add(self, data: Data, sample: Bytes | None = None) -> int:
+        """Index of the buffer that holds `data`; `sample` is how that begins."""
+        key = len(data), zlib.crc32(data[:SAMPLE] if isinstance(data, Bytes) else sample or b"")
+        same = self._known.setdefault(key, [])
         for index in same:
             if np.array_equal(_bytes(self._data[index]), _bytes(data)):
                 return index
@@ -148,17 +156,31 @@ class _Buffers:
         same.append(len(self._data) - 1)
         return same[-1]
 
+    def constant(self, values: Array, type: TensorType) -> int:
+        """Index of the buffer that holds a constant. What lies scattered in memory is gathered when it is written."""
+        if type.bits < 8 or values.dtype != type.dtype or values.dtype == object or values.flags.c_contiguous:
+            return self.add(encode(values, type))
+        sample = values.flat[: SAMPLE // values.itemsize].tobytes()
+        return self.add(Deferred(values.nbytes, partial(_gathered, values, type)), sample)
+
     def records(self, outside: bool) -> list[Record]:
         return [Record("Buffer", self._fields(data, outside)) for data in self._data]
 
-    def _fields(self, data: Bytes | None, outside: bool) -> dict[str, Any]:
+    def _fields(self, data: Data | None, outside: bool) -> dict[str, Any]:
         if data is None:
             return {}
         return {"offset": Outside(data), "size": len(data)} if outside and len(data) else {"data": data}
 
 
-def _bytes(data: Bytes | None) -> np.ndarray:
-    return np.frombuffer(data or b"", np.uint8)
+def _bytes(data: Data | None) -> np.ndarray:
+    return np.frombuffer((b"".join(data.pieces()) if isinstance(data, Deferred) else data) or b"", np.uint8)
+
+
+def _gathered(values: Array, type: TensorType) -> Iterator[Bytes]:
+    """The bytes of a constant, about `PIECE` at a time."""
+    rows = max(1, PIECE * len(values) // values.nbytes)
+    for first in range(0, len(values), rows):
+        yield encode(values[first : first + rows], type)
 
 
 def _tensors(graph: Graph, buffers: _Buffers) -> list[Record]:
@@ -170,7 +192,7 @@ def _tensors(graph: Graph, buffers: _Buffers) -> list[Record]:
         fields = {
             "shape": tensor.shape,
             "type": int(tensor.type),
-            "buffer": 0 if tensor.data is None else buffers.add(encode(tensor.data, tensor.type)),
+            "buffer": 0 if tensor.data is None else buffers.constant(tensor.data, tensor.type),
             "name": tensor.name,
             "quantization": tensor.quantization and _quantization(tensor.quantization, held, where),
             "is_variable": tensor.is_variable,

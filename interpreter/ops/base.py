@@ -127,6 +127,10 @@ class Op:
         """Why this op can't run with these specs, a sentence; None if it can. Types and arity are checked already."""
         return None
 
+    def string_bytes(self, *inputs: Any) -> int:
+        """Bytes of the strings that the result will hold, where those may be more than the operands hold; else 0."""
+        return 0
+
     def run(self, xp: Any, *inputs: Any) -> Any:
         """The result, or a tuple of results, computed with the array module `xp`."""
         raise NotImplementedError(type(self).__name__)
@@ -162,6 +166,7 @@ class StatefulOp(Op):
     effects: ClassVar[bool] = True
     pure: ClassVar[bool] = False
     host_only: ClassVar[bool] = True
+    writes: ClassVar[bool] = True  # calls with such a node are ordered: what one leaves is what the next one finds
 
     place: tuple[int, int] = (0, 0)  # (graph, node) in the model: names what this node remembers between calls
 
@@ -181,6 +186,9 @@ class Subgraphs(Protocol):
 
     def truth(self, value: Any) -> bool:
         """A boolean tensor of one element, fetched to the host."""
+
+    def count_turn(self) -> None:
+        """Another turn of this node's loop begins. Raises LimitError where that is one too many."""
 
     def once(self, graph: int) -> None:
         """Run a subgraph unless this interpreter has run it before."""

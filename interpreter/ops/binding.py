@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from ..errors import GraphError, ModelError
 from ..format.schema import OPERATORS_BY_NAME
 from ..graph import ABSENT, Graph, Node, TensorSpec
+from .arity import arity
 from .base import OPS, Op, Specs, StatefulOp, attribute_names
 
 _NAMES_ALONE = frozenset({"CONCAT_EMBEDDINGS", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"})
@@ -37,7 +38,7 @@ class UnknownOp(Op):
 
 def bind(node: Node, graph: Graph, custom_ops: Mapping[str, type[Op]] = MappingProxyType({}),
          graphs: Sequence[Graph] = ()) -> Op:  # fmt: skip
-    """The op of a node, with its attributes checked and its operands' declared specs attached.
+    """The op of a node, with its attributes and number of operands checked and its operands' declared specs attached.
 
     `custom_ops` are classes by custom code that come before those of `OPS`. With the model's `graphs` the op is linked.
     """
@@ -47,6 +48,9 @@ def bind(node: Node, graph: Graph, custom_ops: Mapping[str, type[Op]] = MappingP
     cls = (custom_ops.get(node.name) or class_of_custom(node.name)) if node.custom else OPS.get(node.name)
     if cls is None:
         return UnknownOp(operator=node.name, custom=node.custom, ins=ins, outs=outs, version=node.version)
+    if not node.custom and (misfit := arity(cls).misfit(node.name, ins)):
+        sentence, place = misfit
+        raise GraphError(sentence, where=graph.where(node) + ("" if place is None else f".inputs[{place}]"))
     values = dict(node.attributes)
     if node.custom:
         values = dict(cls.read_options(node, graph.where(node)))

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from ..errors import KernelError
+from ..errors import GraphError, KernelError
 from ..graph import Array, TensorSpec
-from .base import ANY, ControlOp, Op, StatefulOp, TypeSet
+from .arity import arity
+from .base import ANY, Op, TypeSet
 from .binding import UnknownOp
-
-
-@dataclass(frozen=True, slots=True)
-class Arity:
-    """Operands that an op takes: names, how many are required, whether any number may follow, all of them present."""
-
-    names: tuple[str, ...]
-    required: int
-    variadic: bool
-    complete: bool = False
-
-
-_ARITIES: dict[type[Op], Arity] = {}
-
-
-def arity(cls: type[Op]) -> Arity:
-    """Read from the parameters of `run` (of `run_with` or `execute` for ops with state or subgraphs)."""
-    if cls not in _ARITIES:
-        _ARITIES[cls] = _read_arity(cls)
-    return _ARITIES[cls]
-
-
-def _read_arity(cls: type[Op]) -> Arity:
-    method = cls.run_with if issubclass(cls, StatefulOp) else cls.execute if issubclass(cls, ControlOp) else cls.run
-    parameters = list(inspect.signature(method).parameters.values())[2:]
-    names = tuple(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
-    required = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in parameters)
-    rest = next((p for p in parameters if p.kind is p.VAR_POSITIONAL), None)
-    return Arity(names, required, rest is not None, rest is not None and rest.annotation == "Array")
 
 
 def refusal(op: Op, inputs: Sequence[TensorSpec | None]) -> str | None:
@@ -50,28 +21,18 @@ def refusal(op: Op, inputs: Sequence[TensorSpec | None]) -> str | None:
     if op.version > op.versions:
         return f"operator {op.name} version {op.version} is not supported; versions 1 to {op.versions} are."
     takes = arity(type(op))
-    if len(inputs) < takes.required or (len(inputs) > len(takes.names) and not takes.variadic):
-        return f"operator {op.name} got {len(inputs)} operands and takes {_count(takes)}."
+    if misfit := takes.misfit(op.name, inputs):
+        return misfit[0]
     for position, spec in enumerate(inputs):
-        label = takes.names[position] if position < len(takes.names) else f"operand {position}"
         if spec is None:
-            if position < takes.required or (takes.complete and position >= len(takes.names)):
-                return f"operator {op.name} needs operand `{label}`, which is absent."
             continue
-        accepted = _accepted(op, position)
+        label, accepted = takes.label(position), _accepted(op, position)
         if spec.type not in accepted:
             names = ", ".join(t.name.lower() for t in sorted(accepted))
             return f"operator {op.name} is not supported with {spec.type.name.lower()} `{label}`; it takes {names}."
         if spec.sparsity is not None and position not in op.sparse:
             return f"operator {op.name} is not supported with sparse {label}; it needs a DENSIFY before it."
     return op.refuses(*inputs)
-
-
-def _count(takes: Arity) -> str:
-    if takes.variadic:
-        return f"at least {takes.required}"
-    low, high = takes.required, len(takes.names)
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def _accepted(op: Op, position: int) -> TypeSet:
@@ -90,7 +51,7 @@ def infer_outputs(op: Op, inputs: Sequence[TensorSpec | None]) -> tuple[TensorSp
     result = op.infer(*inputs)
     specs = result if isinstance(result, tuple) else (result,)
     if len(specs) != len(op.outs):
-        raise KernelError(f"{op.name} gives {len(specs)} outputs, the node declares {len(op.outs)}")
+        raise GraphError(f"{op.name} gives {len(specs)} outputs, the node declares {len(op.outs)}")
     for position, (got, declared) in enumerate(zip(specs, op.outs, strict=True)):
         if got.type != declared.type:
             got_name, name = got.type.name.lower(), declared.type.name.lower()

@@ -6,17 +6,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..graph import Array, TensorSpec
+from ..errors import GraphError, KernelError
+from ..graph import Array, TensorSpec, TensorType
 from .base import ANY, BOOL, ControlOp, OptionalSpec, Subgraphs, op
 
 InferGraph = Callable[[int, Sequence[OptionalSpec]], list[TensorSpec]]
 
 
-def merged(left: Sequence[TensorSpec], right: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Specs of values that come from either side: a shape is known where both sides agree."""
+def merged(left: Sequence[TensorSpec], right: Sequence[TensorSpec], name: str) -> list[TensorSpec]:
+    """Specs of values that come from either side: a shape is known where both sides agree.
+
+    Raises GraphError, about operator `name`, where they differ in number or type.
+    """
+    if [s.type for s in left] != [s.type for s in right]:
+        sides = " and ".join(f"({', '.join(s.type.name.lower() for s in side)})" for side in (left, right))
+        raise GraphError(f"{name} has values of types {sides} where they must be the same.")
     return [
         replace(a, value=None, shape=a.shape if a.shape == b.shape else None) for a, b in zip(left, right, strict=True)
     ]
+
+
+def check_condition(specs: Sequence[OptionalSpec], name: str) -> None:
+    """Raises GraphError, about operator `name`, unless `specs` are one of bools; KernelError unless of one element."""
+    if len(specs) != 1 or specs[0] is None or specs[0].type is not TensorType.BOOL:
+        raise GraphError(f"{name} needs one condition of type bool, got {specs}")
+    if specs[0].size not in (None, 1):
+        raise KernelError(f"the condition has {specs[0].size} elements, expected 1")
 
 
 @op("IF", BOOL, ANY)
@@ -34,8 +49,9 @@ class If(ControlOp):
         return call.invoke(self.subgraphs[0 if call.truth(condition) else 1], arguments)
 
     def infer_through(self, infer_graph: InferGraph, inputs: Sequence[OptionalSpec]) -> list[TensorSpec]:
+        check_condition(inputs[:1], self.name)
         then, otherwise = (infer_graph(index, inputs[1:]) for index in self.subgraphs)
-        return merged(then, otherwise)
+        return merged(then, otherwise, self.name)
 
 
 @op("WHILE", ANY)
@@ -52,13 +68,15 @@ class While(ControlOp):
     def execute(self, call: Subgraphs, *values: Array) -> list[Any]:
         state = call.settle(self.subgraphs, values)
         while call.truth(call.invoke(self.cond_subgraph_index, state)[0]):
+            call.count_turn()
             state = call.invoke(self.body_subgraph_index, state)
         return state
 
     def infer_through(self, infer_graph: InferGraph, inputs: Sequence[OptionalSpec]) -> list[TensorSpec]:
         state = [replace(s, value=None) for s in inputs if s is not None]
         while True:  # each turn can only make known shapes unknown, so this ends
-            after = merged(state, infer_graph(self.body_subgraph_index, state))
+            check_condition(infer_graph(self.cond_subgraph_index, state), self.name)
+            after = merged(state, infer_graph(self.body_subgraph_index, state), self.name)
             if [s.shape for s in after] == [s.shape for s in state]:
                 return after
             state = after

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 from secrets import randbits
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ _SKIPPED = 512  # blocks by which MULTINOMIAL goes on for each sample, four of a
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RandomOp(StatefulOp):
     """An op with a stream of random words."""
+
+    writes: ClassVar[bool] = False  # streams go on at any time: which call gets which words means nothing
 
     seed: int = 0
     seed2: int = 0

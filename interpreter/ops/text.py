@@ -33,6 +33,20 @@ class SkipGram(Op):
             raise KernelError(f"SKIP_GRAM got {text}, expected a string.")
         return TensorSpec(TensorType.STRING, None)
 
+    def string_bytes(self, text: Array) -> int:
+        lengths = [len(word) for word in _words(text.reshape(-1)[0])]
+        if len(lengths) < self.ngram_size:
+            return 0
+        total, reach = 0, self.max_skip_size + 1
+        paths = [(1, length) for length in lengths]  # n-grams of one size that begin at each word: number, bytes
+        for size in range(1, self.ngram_size + 1):
+            if self.include_all_ngrams or size == self.ngram_size:
+                total += sum(nbytes for _, nbytes in paths)
+            further = (paths[i + 1 : i + 1 + reach] for i in range(len(lengths)))
+            sums = [(sum(n for n, _ in ends), sum(b for _, b in ends)) for ends in further]
+            paths = [(n, n * (length + 1) + b) for length, (n, b) in zip(lengths, sums, strict=True)]
+        return total
+
     def run(self, xp: Any, text: Array) -> Array:
         words = _words(text.reshape(-1)[0])
         return np.array([b" ".join(words[i] for i in path) for path in self._paths(len(words))], object)

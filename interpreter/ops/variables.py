@@ -16,6 +16,7 @@ class VarHandle(StatefulOp):
     """The variable with this name; all handles of one interpreter with equal names are one variable."""
 
     effects: ClassVar[bool] = False
+    writes: ClassVar[bool] = False
 
     container: str = ""
     shared_name: str = ""
@@ -32,6 +33,7 @@ class ReadVariable(StatefulOp):
     """The value of a variable. Fails if it was never assigned."""
 
     host_only: ClassVar[bool] = False
+    writes: ClassVar[bool] = False
 
     def infer(self, resource: TensorSpec) -> TensorSpec:
         return TensorSpec(self.outs[0].type, None)
@@ -61,6 +63,8 @@ _KEYS = INT64 | STRING | INT32
 class Hashtable(StatefulOp):
     """The table with this id; ids are shared by all subgraphs of one interpreter."""
 
+    writes: ClassVar[bool] = False
+
     table_id: int = 0
     key_dtype: TensorType = TensorType.STRING
     value_dtype: TensorType = TensorType.INT64
@@ -77,6 +81,8 @@ class Hashtable(StatefulOp):
 class HashtableImport(StatefulOp):
     """Fill a table that is still empty."""
 
+    writes: ClassVar[bool] = False  # nobody sees a table half filled, and it never changes again
+
     def infer(self, table: TensorSpec, keys: TensorSpec, values: TensorSpec) -> tuple[TensorSpec, ...]:
         return ()
 
@@ -89,6 +95,8 @@ class HashtableImport(StatefulOp):
 class HashtableFind(StatefulOp):
     """Look up keys; missing ones give the default. Same shape as the keys."""
 
+    writes: ClassVar[bool] = False
+
     def infer(self, table: TensorSpec, keys: TensorSpec, default: TensorSpec) -> TensorSpec:
         return TensorSpec(default.type, keys.shape)
 
@@ -99,6 +107,8 @@ class HashtableFind(StatefulOp):
 @op("HASHTABLE_SIZE", RESOURCE)
 class HashtableSize(StatefulOp):
     """Number of entries, of shape [1] as in the reference (TensorFlow's operator gives a scalar)."""
+
+    writes: ClassVar[bool] = False
 
     def infer(self, table: TensorSpec) -> TensorSpec:
         return TensorSpec(TensorType.INT64, (1,))

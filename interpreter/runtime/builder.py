@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from itertools import groupby
 from typing import Any
 
-from ..graph import ABSENT, Graph
+from ..graph import ABSENT, Graph, TensorType
 from ..ops.base import StatefulOp
 from .delegate import HOST, Space
 from .partition import Choice, Unit, partition
@@ -106,7 +106,8 @@ class PlanBuilder:
         )
         executable = unit.delegate.compile(part)
         outputs = tuple(self._slot(i, HOST if self._is_object(i) else space) for i in part.outputs)
-        self._steps.append(Run(unit, part, executable, inputs, outputs))
+        texts = tuple(p for p, i in enumerate(part.outputs) if self._resolved.specs[i].type is TensorType.STRING)
+        self._steps.append(Run(unit, part, executable, inputs, outputs, texts))
         self._store(part.outputs)
 
     def _branch(self, unit: Unit) -> None:

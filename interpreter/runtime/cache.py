@@ -61,6 +61,16 @@ class PlanCache:
             if len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
 
+    def after_fork(self) -> None:
+        """Make the lock anew, which a thread may have held that this process does not have."""
+        self._lock = threading.Lock()
+
+    @property
+    def plans(self) -> list[Plan]:
+        """All that are kept."""
+        with self._lock:
+            return list(self._plans.values())
+
     def body_shapes(self, shapes: tuple[OptionalShape, ...]) -> tuple[OptionalShape, ...]:
         """The shapes to plan for when control flow calls the subgraph with `shapes`.
 

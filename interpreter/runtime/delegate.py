@@ -153,7 +153,11 @@ attribute `details`, a mapping of names to numbers, texts and mappings of such, 
 
 
 class Delegate(Protocol):
-    """Runs the nodes that it does not refuse."""
+    """Runs the nodes that it does not refuse.
+
+    An attribute `forkable` says whether what it compiled runs in a forked process, too; without one, that of delegates
+    whose space is the host's does. A method `after_fork`, if there is one, is called in such a process.
+    """
 
     @property
     def name(self) -> str:

@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..errors import DelegationError, GraphError, KernelError, LimitError, PolicyError, TfliteError, UnsupportedError
-from ..graph import Graph, Model, TensorSpec
+from ..details import blank
+from ..errors import DelegationError, GraphError, KernelError, PolicyError, StateError, TfliteError, UnsupportedError
+from ..graph import Graph, Model, Tensor, TensorSpec
+from ..limits import DEFAULT_LIMITS, Limits, beyond
 from ..ops.base import ControlOp, Op
 from ..ops.binding import UnknownOp
 from ..ops.control import CallOnce
 from ..ops.flex import Flex
+from .access import NO_ACCESS, Access, access_of
+from .budget import Budget, peak_bytes
 from .builder import PlanBuilder
 from .cache import HeldKey, OptionalShape, PlanCache, PlanKey
 from .delegate import HOST, BoundNode, Delegate, Space
+from .forks import survives_forks
 from .held import VariableName, variables_read
 from .lane import Lane, Observer
 from .partition import Nobody, choose, delegation_error, join_islands, stray_nodes, units
 from .plan import Plan, Run, Value, brought, fetch, unshared, value_at
-from .simplify import MAX_DEPTH, Resolved, Resolver
+from .queue import CallQueue
+from .simplify import Resolved, Resolver
 from .state import State
 
 log = logging.getLogger("tflite_cupy")
+
+Watch: TypeAlias = Callable[[int, Mapping[int, np.ndarray]], None]
+"""Called as watch(subgraph, {tensor: array}) after each run of a subgraph by control flow."""
+
+_NO_PLACE: AbstractContextManager[None] = nullcontext()
 
 
 class Engine:
@@ -41,14 +54,17 @@ class Engine:
         *,
         require: str | None = None,
         custom_ops: Mapping[str, type[Op]] = MappingProxyType({}),
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.model = model
+        self.budget = Budget(limits)
+        self._queue = CallQueue.of(limits)
         self.delegates = tuple(delegates)
         self.state = State()
         self.observer: Observer | None = None
         self._require = require
-        self._resolver = Resolver(model, custom_ops)
-        self._caches = tuple(PlanCache() for _ in model.graphs)
+        self._resolver = Resolver(model, custom_ops, self.budget)
+        self._caches: Sequence[PlanCache] = tuple(PlanCache() for _ in model.graphs)
         self._lock = threading.RLock()
         spaces = {d.space.name: d.space for d in self.delegates if d.space.name != HOST.name}
         self.device_spaces: tuple[Space, ...] = tuple(spaces.values())
@@ -58,6 +74,35 @@ class Engine:
         self._reads: dict[int, tuple[tuple[VariableName, ...], tuple[int, ...]]] = {}
         self._logged: set[int] = set()
         self._checked: set[int] = set()
+        self._access: dict[int, Access] = {}
+        survives_forks(self)
+
+    def close(self, why: str = "the interpreter is closed.", hint: str = "Make another one.") -> None:
+        """Give back what was made for calls. Calls in flight end, or raise StateError as later ones do."""
+        with self._lock:
+            self._caches, self.delegates = _Closed(why, hint), ()
+            self._resolver = Resolver(self.model, {}, self.budget)
+            self.shapes.clear()
+
+    def after_fork(self) -> None:
+        """Make locks anew that threads may have held which this process does not have; close where a device or library
+        that does not survive a fork is in use."""
+        self._lock = threading.RLock()
+        if isinstance(self._caches, _Closed):
+            return
+        self._queue = CallQueue.of(self.budget.limits)
+        self._resolver.after_fork()
+        self.state.after_fork()
+        parts: list[Any] = [*self._caches, *(d for d in self.delegates if hasattr(d, "after_fork"))]
+        for part in parts:
+            part.after_fork()
+        runs = (step for cache in self._caches for plan in cache.plans for step in plan.steps if isinstance(step, Run))
+        delegates = {id(run.unit.delegate): run.unit.delegate for run in runs}.values()
+        for delegate in delegates:
+            if delegate is not None and not getattr(delegate, "forkable", delegate.space.name == HOST.name):
+                why = f"this process was forked from one in which the {delegate.title} was in use."
+                self.close(why, "Make the interpreter in the new process, and start that by spawning it.")
+                return
 
     def plan(
         self,
@@ -154,10 +199,19 @@ class Engine:
         if self._require is None:
             choices = join_islands(choices, self.delegates)
         devices = bool(self.device_spaces)
+        peak, node = peak_bytes(graph, resolved.live, keep_all=keep_all)
+        if node is not None:
+            self.budget.check_arena(peak, node, graph.where(node))
         builder = PlanBuilder(graph, resolved, choices, spaces, devices=devices, donated=donated)
-        plan = builder.build(units(choices), keep_all)
+        plan = replace(builder.build(units(choices), keep_all), access=self._access_of(graph), peak=peak)
         self._log(plan)
         return plan
+
+    def _access_of(self, graph: Graph) -> Access:
+        if graph.index not in self._access:
+            found = access_of(graph, self.model.graphs, self._resolver.ops)
+            self._access[graph.index] = NO_ACCESS if found.is_none else found
+        return self._access[graph.index]
 
     def _check_bodies(self, graph: Graph) -> None:
         """Raise now for a node that nobody runs in a subgraph that control flow may reach later."""
@@ -199,35 +253,64 @@ class Engine:
         target: Space | None = HOST,
         donated: AbstractSet[int] = frozenset(),
         bodies: dict[int, dict[int, np.ndarray]] | None = None,
+        watch: Watch | None = None,
     ) -> list[Value]:
         """Run a plan as a call of its own: the values of `tensors` (outputs, or any that the plan keeps).
 
         They are brought to `target`, to the host with one wait, or left where they were made (None). `donated` are
         inputs that the plan may have overwritten. `bodies` is filled with the tensors of the last run of each subgraph
-        that control flow called: {subgraph: {tensor: array}}.
+        that control flow called: {subgraph: {tensor: array}}. `watch` is shown those of each such run.
         """
+        last: dict[int, tuple[Plan, list[Any]]] = {}
+        finished = None
+        if bodies is not None or watch is not None:
+            finished = partial(_note, last, watch)
+        with self._place(plan), np.errstate(all="ignore"):
+            lane = Lane(self.state, self.observer, finished=finished, budget=self.budget, peak=plan.peak)
+            if (deadline := self.budget.deadline()) is not None:
+                lane.deadline, lane.observer = deadline, deadline.watching(self.observer)
+            try:
+                slots = plan.run(values, lane, self)
+                results = [value_at(slots, plan.kept[tensor]) for tensor in tensors]
+                if bodies is not None:
+                    bodies.update((graph, _fetched(body, left)) for graph, (body, left) in last.items())
+                if target is HOST:
+                    return [Value(HOST, array) for array in fetch(results)]
+                if target is not None:
+                    results = [Value(target, array) for array in brought(results, target)]
+                inputs = list(zip(plan.graph.inputs, values, strict=True))
+                given = [value.array for tensor, value in inputs if tensor in donated]
+                kept = [value.array for tensor, value in inputs if tensor not in donated]
+                return unshared(results, [*kept, *(array for _, array in lane.borrowed)], given)
+            finally:
+                if lane.borrowed:
+                    self._release(lane)
+
+    def _place(self, plan: Plan) -> AbstractContextManager[None]:
+        """Entered around a call: its place among the others, and what it needs of each device."""
+        is_alone = self._queue is None and plan.access is NO_ACCESS and not self.device_spaces
+        return _NO_PLACE if is_alone else self._shared_place(plan)
+
+    @contextmanager
+    def _shared_place(self, plan: Plan) -> Iterator[None]:
         with ExitStack() as stack:
+            if self._queue is not None:
+                stack.enter_context(self._queue)
+            if plan.access is not NO_ACCESS:
+                stack.enter_context(self._turn(plan.access))
             for space in self.device_spaces:
                 stack.enter_context(space.lane())
-            stack.enter_context(np.errstate(all="ignore"))
-            lane = Lane(self.state, self.observer, bodies=None if bodies is None else {})
-            stack.callback(self._release, lane)
-            slots = plan.run(values, lane, self)
-            results = [value_at(slots, plan.kept[tensor]) for tensor in tensors]
-            if bodies is not None and lane.bodies is not None:
-                bodies.update((graph, _fetched(body, kept)) for graph, (body, kept) in lane.bodies.items())
-            if target is HOST:
-                return [Value(HOST, array) for array in fetch(results)]
-            if target is not None:
-                results = [Value(target, array) for array in brought(results, target)]
-            inputs = list(zip(plan.graph.inputs, values, strict=True))
-            given = [value.array for tensor, value in inputs if tensor in donated]
-            kept = [value.array for tensor, value in inputs if tensor not in donated]
-            return unshared(results, [*kept, *(array for _, array in lane.borrowed)], given)
+            yield
+
+    def _turn(self, access: Access) -> AbstractContextManager[None]:
+        """Entered around a call, so that it is alone with what it writes, and nobody changes what it reads."""
+        if access.writes or not self.state.is_settled(access.initialisers):
+            return self.state.writing()
+        return self.state.reading() if access.reads else nullcontext()
 
     def _release(self, lane: Lane) -> None:
         """Let go of variables' values, once nothing of the call reads them any more."""
-        for space in self.device_spaces if lane.borrowed else ():
+        for space in self.device_spaces:
             space.wait()
         for variable, array in lane.borrowed:
             variable.release(array)
@@ -236,13 +319,20 @@ class Engine:
         """Run a subgraph as part of the call that `lane` belongs to; None for an absent operand."""
         given = [self._blank(graph, place) if value is None else value for place, value in enumerate(values)]
         plan = self._body_plan(graph, given, lane)
+        outer = lane.held, lane.peak
         lane.depth += 1
+        lane.held, lane.peak = lane.held + lane.peak, plan.peak
         try:
+            if lane.deadline is not None:
+                lane.deadline.check()
+            if lane.held + plan.peak > self.budget.granted:
+                self.budget.check_arena(lane.held + plan.peak, f"subgraph {graph}")
             slots = plan.run(given, lane, self)
         finally:
             lane.depth -= 1
-        if lane.bodies is not None:
-            lane.bodies[graph] = plan, slots
+            lane.held, lane.peak = outer
+        if lane.finished is not None:
+            lane.finished(plan, slots)
         return [value_at(slots, place) for place in plan.outputs]
 
     def settle(self, graphs: Sequence[int], values: Sequence[Value], lane: Lane) -> list[Value]:
@@ -257,12 +347,19 @@ class Engine:
 
     def _body_plan(self, graph: int, values: Sequence[Value], lane: Lane) -> Plan:
         target = self._graph(graph)
-        if lane.depth >= MAX_DEPTH:
-            raise LimitError(f"subgraphs call each other more than {MAX_DEPTH} deep", where=f"subgraphs[{graph}]")
+        if lane.depth >= (most := self.budget.limits.max_call_depth):
+            what = f"Subgraphs call each other {lane.depth + 1} deep"
+            raise beyond(what, "max_call_depth", most, where=f"subgraphs[{graph}]")
         if len(values) != len(target.inputs):
             raise GraphError(f"subgraph {graph} takes {len(target.inputs)} values, got {len(values)}")
         shapes = self._caches[graph].body_shapes(tuple([v.array.shape for v in values]))
-        return self.plan(target, shapes, [v.space for v in values], keep_all=lane.bodies is not None)
+        return self.plan(target, shapes, [v.space for v in values], keep_all=lane.finished is not None)
+
+    def blank(self, tensor: Tensor, shape: Sequence[int]) -> np.ndarray:
+        """Zeros, or empty strings, of a tensor's type. Raises LimitError where they are too large."""
+        spec = TensorSpec(tensor.type, tuple(shape))
+        self.budget.check(f"tensor {tensor.name!r}", spec, self.budget.limits.max_view_rank)
+        return blank(tensor, shape)
 
     def _blank(self, graph: int, place: int) -> Value:
         """A value of the declared shape that takes no memory."""
@@ -278,6 +375,26 @@ class Engine:
         if not 0 <= index < len(self.model.graphs):
             raise GraphError(f"there is no subgraph {index}; the model has {len(self.model.graphs)}")
         return self.model.graphs[index]
+
+
+class _Closed(Sequence[PlanCache]):
+    """Stands for the plans of an engine that makes no more calls."""
+
+    def __init__(self, why: str, hint: str) -> None:
+        self._why, self._hint = why, hint
+
+    def __getitem__(self, index: Any) -> NoReturn:
+        raise StateError(self._why, hint=self._hint)
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _note(last: dict[int, tuple[Plan, list[Any]]], watch: Watch | None, body: Plan, slots: list[Any]) -> None:
+    """Remember the last run of each subgraph, and show each run to `watch`."""
+    last[body.graph.index] = body, slots
+    if watch is not None:
+        watch(body.graph.index, _fetched(body, slots))
 
 
 def _fetched(plan: Plan, slots: Sequence[Any]) -> dict[int, np.ndarray]:

@@ -22,7 +22,7 @@ NOTHING_HELD: HeldShapes = MappingProxyType({})
 def handles(graph: Graph, ops: Sequence[Op]) -> dict[int, VariableName]:
     """The variable behind each tensor that a VAR_HANDLE of the subgraph makes."""
     pairs = zip(graph.nodes, ops, strict=True)
-    return {node.outputs[0]: (op.container, op.shared_name) for node, op in pairs if isinstance(op, VarHandle)}
+    return {i: (op.container, op.shared_name) for node, op in pairs if isinstance(op, VarHandle) for i in node.outputs}
 
 
 def variables_read(graph: Graph, ops: Sequence[Op]) -> tuple[VariableName, ...]:
@@ -44,7 +44,8 @@ class Tracker:
     ) -> Sequence[TensorSpec]:
         """The node's outputs with what is known of the variable that it reads; remembers what it assigns."""
         if isinstance(op, ReadVariable):
-            return [replace(outs[0], shape=self._shapes.get(self._names.get(node.inputs[0], ("", ""))))]
+            shape = self._shapes.get(self._names.get(node.inputs[0], ("", "")))
+            return [replace(spec, shape=shape) for spec in outs]
         if isinstance(op, AssignVariable):
             name, value = self._names.get(node.inputs[0]), ins[1]
             if name is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..graph import Array
 from ..ops.shared.resources import Variable
+from .budget import DEFAULT_BUDGET, Budget, Deadline
 from .state import State
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 Observer = Callable[[int, int, str], None]
 """Called as observer(graph index, node index, delegate name) after each node."""
+
+Finished: TypeAlias = "Callable[[Plan, list[Any]], None]"
+"""Called as finished(plan, slots) after each run of a subgraph by control flow."""
 
 
 @dataclass(slots=True)
@@ -29,7 +33,11 @@ class Lane:
     observer: Observer | None = None
     depth: int = 0  # subgraphs entered from subgraphs
     borrowed: list[tuple[Variable, Array]] = field(default_factory=list)  # values on a device, until the call ends
-    bodies: dict[int, tuple[Plan, list[Any]]] | None = None  # last run of each subgraph, for calls that keep all
+    finished: Finished | None = None  # for calls that keep all
+    budget: Budget = DEFAULT_BUDGET
+    deadline: Deadline | None = None
+    peak: int = 0  # bytes that results of the subgraph that is being run take at a time, as far as its plan tells
+    held: int = 0  # the same of those that wait for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import KernelError
 from ..graph import Array, Graph
+from .access import NO_ACCESS, Access
 from .delegate import HOST, Executable, Partition, Space
 from .faults import BODY_ERRORS, node_error
 from .lane import Lane
@@ -51,11 +52,19 @@ class Run:
     executable: Executable
     inputs: tuple[int, ...]  # slots
     outputs: tuple[int, ...]
+    texts: tuple[int, ...] = ()  # positions of outputs that hold strings
 
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         results = self.executable(lane, [slots[i] for i in self.inputs])
+        for position in self.texts:
+            self._check_strings(lane, position, results[position])
         for slot, array in zip(self.outputs, results, strict=True):
             slots[slot] = array
+
+    def _check_strings(self, lane: Lane, position: int, array: Array) -> None:
+        tensor = self.partition.outputs[position]
+        node = next(bound.node for bound in self.unit.nodes if tensor in bound.node.outputs)
+        lane.budget.check_strings(node, array, self.partition.graph.where(node))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,22 +138,23 @@ class Branch:
         try:
             values = [place and value_at(slots, place) for place in self.inputs]
             results = bound.op.execute(call, *values)  # type: ignore[attr-defined]
+            if lane.observer is not None:
+                lane.observer(self.graph.index, bound.node.index, "cpu")
         except BODY_ERRORS as error:
             if (named := node_error(error, self.graph, bound.node)) is error:
                 raise
             raise named from error
         for (slot, space), value in zip(self.outputs, results, strict=True):
             slots[slot] = value if space is None else value.array
-        if lane.observer is not None:
-            lane.observer(self.graph.index, bound.node.index, "cpu")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Subgraphs:
     """What a control-flow op sees of its call."""
 
     invoker: Invoker
     lane: Lane
+    turns: int = 0
 
     def invoke(self, graph: int, values: Sequence[Value | None]) -> list[Value]:
         return self.invoker.invoke(graph, values, self.lane)
@@ -157,6 +167,10 @@ class _Subgraphs:
         if condition.size != 1:
             raise KernelError(f"the condition has {condition.size} elements, expected 1")
         return bool(condition.reshape(-1)[0])
+
+    def count_turn(self) -> None:
+        self.turns += 1
+        self.lane.budget.check_turns(self.turns)
 
     def once(self, graph: int) -> None:
         self.invoker.once(graph, self.lane)
@@ -226,6 +240,8 @@ class Plan:
     variables: tuple[tuple[int, int], ...]  # (slot, tensor) of tensors that the file marks as variable
     outputs: tuple[Place, ...]  # graph.outputs as control flow passes them on: on a device, if one has them
     kept: Mapping[int, Place] = field(default_factory=dict)  # tensor -> where it was made, for every tensor computed
+    access: Access = NO_ACCESS
+    peak: int = 0  # bytes that results take at a time, as far as shapes are known
 
     def run(self, values: Sequence[Value], lane: Lane, invoker: Invoker) -> list[Any]:
         """Run all steps on `values`, which live where the plan was made for; returns the slots."""

@@ -8,20 +8,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import GraphError, LimitError
+from ..errors import GraphError
 from ..graph import ABSENT, Graph, Model, Node, TensorSpec, TensorType
+from ..limits import beyond
 from ..ops.base import ControlOp, Op
 from ..ops.binding import bind
 from ..ops.checks import TypeMismatch, evaluate, infer_outputs, refusal
+from ..sharing import contents, shared
+from .budget import DEFAULT_BUDGET, Budget
 from .delegate import BoundNode
 from .faults import BODY_ERRORS, node_error
 from .held import NOTHING_HELD, HeldShapes, Tracker
 
-MAX_DEPTH = 32
-"""How deep subgraphs may call subgraphs."""
-
 _FOLD_BYTES = 1 << 20
 """Folding may grow memory by this much, or by eight times the operands (float16 and int8 weights to float32)."""
+
+_SHARED_BYTES = 1 << 16
+"""Folded values of this size are worth looking for those that are equal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +40,18 @@ class Resolved:
 class Resolver:
     """Resolves the subgraphs of one model. Thread-safe."""
 
-    def __init__(self, model: Model, custom_ops: Mapping[str, type[Op]]) -> None:
+    def __init__(self, model: Model, custom_ops: Mapping[str, type[Op]], budget: Budget = DEFAULT_BUDGET) -> None:
         self.model = model
+        self._budget = budget
+        self._visited = 0  # nodes, those of subgraphs once for each call, since `resolve` began
         self._custom_ops = custom_ops
         self._ops: dict[int, tuple[Op, ...]] = {}
         self._constants: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}  # folds that no input shape changes
         self._retyped: set[int] = set()
+        self._lock = threading.RLock()
+
+    def after_fork(self) -> None:
+        """Make the lock anew, which a thread may have held that this process does not have."""
         self._lock = threading.RLock()
 
     def ops(self, graph: Graph) -> tuple[Op, ...]:
@@ -71,6 +80,7 @@ class Resolver:
             return [specs[i] for i in graph.outputs]
 
     def _resolve(self, graph: Graph, inputs: Sequence[TensorSpec], keep_all: bool, held: HeldShapes) -> Resolved:
+        self._visited = 0
         specs, bound = self._infer(graph, inputs, 0, held)
         if keep_all:
             return Resolved(tuple(specs), tuple(bound), (), ())
@@ -103,12 +113,13 @@ class Resolver:
     def _infer_as_bound(
         self, graph: Graph, inputs: Sequence[TensorSpec], depth: int, held: HeldShapes
     ) -> tuple[list[TensorSpec], list[BoundNode]]:
-        if depth > MAX_DEPTH:
-            raise LimitError(f"subgraphs call each other more than {MAX_DEPTH} deep", where=f"subgraphs[{graph.index}]")
+        self._enter(graph, depth)
         specs = [_undetermined(graph, index) for index in range(len(graph.tensors))]
         fixed = {i for i, tensor in enumerate(graph.tensors) if tensor.data is not None}
-        for index, spec in zip(graph.inputs, inputs, strict=True):
+        for place, (index, spec) in enumerate(zip(graph.inputs, inputs, strict=True)):
             specs[index] = replace(spec, name=graph.tensors[index].name, value=None)
+            where = f"subgraphs[{graph.index}].inputs[{place}]"
+            self._budget.check(f"input {specs[index].name!r}", spec, self._budget.limits.max_view_rank, where)
         bound = []
         variables, open_states = variable_tensors(graph), _open_states(graph)
         ops = self.ops(graph)
@@ -124,15 +135,27 @@ class Resolver:
             bound.append(BoundNode(node, op, ins, tuple(outs)))
         return specs, bound
 
+    def _enter(self, graph: Graph, depth: int) -> None:
+        """Raise LimitError where subgraphs call each other too deep, or so often that their nodes are too many."""
+        limits, where = self._budget.limits, f"subgraphs[{graph.index}]"
+        if depth > limits.max_call_depth:
+            what = f"Subgraphs call each other {depth} deep"
+            raise beyond(what, "max_call_depth", limits.max_call_depth, where=where)
+        self._visited += len(graph.nodes)
+        if self._visited > limits.max_ops:
+            what = f"Subgraphs that call each other come to {self._visited} operators"
+            raise beyond(what, "max_ops", limits.max_ops, where=where)
+
     def _node_outputs(
         self, graph: Graph, node: Node, op: Op, ins: Sequence[TensorSpec | None], fixed: set[int], depth: int
     ) -> Sequence[TensorSpec]:
         try:
-            if refusal(op, ins):  # only a delegate of the caller's may run it; nothing is known of its results
-                return tuple(replace(s, shape=None, value=None) for s in op.outs)
             if isinstance(op, ControlOp):
                 return self._control_outputs(op, ins, depth)
+            if refusal(op, ins):  # only a delegate of the caller's may run it; nothing is known of its results
+                return tuple(replace(s, shape=None, value=None) for s in op.outs)
             outs = infer_outputs(op, ins)
+            self._budget.check_node(graph, node, op, outs)
             if op.pure and not op.host_only and all(s is None or s.value is not None for s in ins):
                 outs = self._fold(graph, node, op, ins, outs, fixed)
             return outs
@@ -155,6 +178,10 @@ class Resolver:
         results = op.infer_through(infer_graph, ins)
         if len(results) != len(op.outs):
             raise GraphError(f"{op.name} has {len(op.outs)} outputs, its subgraphs give {len(results)}")
+        for place, (declared, given) in enumerate(zip(op.outs, results, strict=True)):
+            if declared.type is not given.type:
+                raise GraphError(f"output {place} of {op.name} is {declared.type.name.lower()}, its subgraphs give "
+                                 f"{given.type.name.lower()}")  # fmt: skip
         return [replace(declared, shape=s.shape, value=None) for declared, s in zip(op.outs, results, strict=True)]
 
     def _fold(self, graph: Graph, node: Node, op: Op, ins: Sequence[TensorSpec | None],
@@ -174,10 +201,17 @@ class Resolver:
                 return outs  # the call reports it, if it gets there
             for value in values:
                 value.setflags(write=False)
+            if is_fixed:
+                values = tuple(_one_copy(value) for value in values)
         if is_fixed:
             self._constants[graph.index, node.index] = values
             fixed.update(node.outputs)
         return tuple(replace(s, shape=v.shape, value=v) for s, v in zip(outs, values, strict=True))
+
+
+def _one_copy(value: np.ndarray) -> np.ndarray:
+    """The value, which other interpreters of the same model may have too."""
+    return value if value.nbytes < _SHARED_BYTES else shared(("folded", *contents(value)), lambda: value)
 
 
 def _retyped(graph: Graph, ops: Sequence[Op]) -> Iterator[Op]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from itertools import chain
 
 import numpy as np
 
 from ..graph import TensorSpec, TensorType
 from ..ops.shared.resources import Table, Variable
+from .turns import Reading, Turns, Writing
 
 
 class State:
@@ -20,6 +23,8 @@ class State:
         self._lock = threading.Lock()
         self._initialising = threading.RLock()
         self._initialised: set[int] = set()
+        self._settled: frozenset[int] = frozenset()  # those of calls that have ended well
+        self._turns = Turns()
         self._variables: dict[tuple[str, str], Variable] = {}
         self._tables: dict[int, Table] = {}
         self._tensors: dict[tuple[int, int], tuple[Variable, TensorSpec]] = {}
@@ -71,6 +76,23 @@ class State:
         """Whether an initialiser subgraph has run."""
         return graph in self._initialised
 
+    def is_settled(self, graphs: AbstractSet[int]) -> bool:
+        """Whether these initialisers have run, in calls that have ended."""
+        return graphs <= self._settled
+
+    def after_fork(self) -> None:
+        """Make locks anew that threads may have held which this process does not have."""
+        self._lock, self._initialising, self._turns = threading.Lock(), threading.RLock(), Turns()
+        for variable in self._all():
+            variable.lock = threading.RLock()
+        for table in self._tables.values():
+            table.lock = threading.Lock()
+
+    def _all(self) -> Iterator[Variable]:
+        """Everything that calls write."""
+        pairs = chain(self._tensors.values(), self._memories.values())
+        return chain(self._variables.values(), (variable for variable, _ in pairs))
+
     def once(self, graph: int, run: Callable[[], object]) -> None:
         """Run the initialiser subgraph `graph` unless it has run before; other threads wait until it has."""
         if graph in self._initialised:
@@ -79,6 +101,35 @@ class State:
             if graph not in self._initialised:
                 run()
                 self._initialised.add(graph)
+
+    def reading(self) -> Reading:
+        """Entered around a call that reads: no other call writes meanwhile."""
+        return Reading(self._turns)
+
+    def writing(self) -> Writing:
+        """Entered around a call that writes: no other call reads or writes meanwhile, and if it fails, nothing that it
+        wrote stays."""
+        return Writing(self._turns, self._remembered, self._settle)
+
+    def _settle(self) -> None:
+        if len(self._settled) != len(self._initialised):
+            self._settled = frozenset(self._initialised)
+
+    def _remembered(self) -> Callable[[], None]:
+        """A function that makes everything but hash tables what it is now."""
+        with self._lock:
+            before = dict(self._variables), dict(self._tensors), dict(self._memories)
+            held = [(variable, variable.held) for variable in self._all()]
+        initialised = set(self._initialised)
+
+        def restore() -> None:
+            with self._lock:
+                self._variables, self._tensors, self._memories = before
+                self._initialised = initialised
+                for variable, value in held:
+                    variable.restore(value)
+
+        return restore
 
 
 def _zeros(spec: TensorSpec) -> np.ndarray:

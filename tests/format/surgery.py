@@ -15,12 +15,12 @@ import pytest
 
 from tflite_cupy.interpreter.errors import TfliteError
 from tflite_cupy.interpreter.format.emit import Record, emit
-from tflite_cupy.interpreter.format.limits import ReadLimits
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.schema import TABLES
 from tflite_cupy.interpreter.format.verify import verify
 from tflite_cupy.interpreter.format.writer import describe
 from tflite_cupy.interpreter.graph import Model
+from tflite_cupy.interpreter.limits import Limits
 
 DEADLINE_S = 2.0
 
@@ -30,7 +30,7 @@ class Patient:
 
     def __init__(self, data: bytes) -> None:
         self.data = bytearray(data)
-        self._columns = verify(np.frombuffer(bytes(data), np.uint8), ReadLimits())
+        self._columns = verify(np.frombuffer(bytes(data), np.uint8), Limits())
 
     def table(self, table: str, row: int = 0) -> int:
         """Position of a table."""
@@ -77,10 +77,10 @@ def edited(model: Model, edit: Callable[[Record], object]) -> bytes:
     return emit(record)
 
 
-def refusal(data: bytes, limits: ReadLimits | None = None) -> TfliteError:
+def refusal(data: bytes, limits: Limits | None = None) -> TfliteError:
     """The error that loading gives, which it must give in time; any other exception fails the test."""
     with in_time(), pytest.raises(TfliteError) as caught:
-        load_model(data, limits or ReadLimits())
+        load_model(data, limits or Limits())
     return caught.value
 
 

@@ -15,6 +15,7 @@ from tflite_cupy.interpreter.errors import ModelError
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.schema import ENUMS
 from tflite_cupy.interpreter.format.writer import write_model
+from tflite_cupy.interpreter.ops.binding import bind
 
 pytestmark = pytest.mark.corpus
 REFUSED = {  # by the reference too, which is where the words come from
@@ -45,6 +46,8 @@ def test_what_the_reference_runs_is_accepted(corpus: Path) -> None:
         loaded = load_model(path)
         assert len(loaded.graphs) == entry["subgraphs"]
         assert sum(len(graph.nodes) for graph in loaded.graphs) == entry["nops"]
+        if entry["ref"]["runs"]:
+            assert all(bind(node, graph, graphs=loaded.graphs) for graph in loaded.graphs for node in graph.nodes)
 
 
 @pytest.mark.parametrize("inline_limit", [2**31, 0])

@@ -11,17 +11,17 @@ import pytest
 from tests.build import F32, GraphBuilder, model
 from tests.format.samples import SAMPLES, control_flow, convolution, difference, strings
 from tflite_cupy.interpreter.errors import GraphError
-from tflite_cupy.interpreter.format.limits import ReadLimits
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.options import complete, defaults
 from tflite_cupy.interpreter.format.schema import OPERATORS, TABLES, UNIONS, Kind
 from tflite_cupy.interpreter.format.verify import verify
 from tflite_cupy.interpreter.format.writer import write_model
 from tflite_cupy.interpreter.graph import Model, Quantization
+from tflite_cupy.interpreter.limits import Limits
 
 
 def columns(data: bytes) -> Any:
-    return verify(np.frombuffer(data, np.uint8), ReadLimits())
+    return verify(np.frombuffer(data, np.uint8), Limits())
 
 
 def with_defaults(made: Model) -> Model:
@@ -85,6 +85,20 @@ def test_equal_constants_are_stored_once() -> None:
     found = columns(write_model(model(b.graph([x]))))
     assert len(found.rows["Buffer"]) == 3  # the empty one, and two
     assert found.rows["Buffer"]["data"][0] == 0
+
+
+@pytest.mark.parametrize("inline_limit", [2**31, 0])
+def test_constants_that_lie_scattered_in_memory(inline_limit: int) -> None:
+    b = GraphBuilder()
+    whole = np.arange(700 * 500, dtype=np.float32).reshape(700, 500)
+    values = [whole.T, np.ascontiguousarray(whole.T), whole[::7], whole[:, :1]]
+    for array in values:
+        b.constant(array)
+    data = write_model(model(b.graph([])), inline_limit=inline_limit)
+    assert len(columns(data).rows["Buffer"]) == 4  # the empty one, and two of the four are equal
+    for tensor, expected in zip(load_model(data).graphs[0].tensors, values, strict=True):
+        assert tensor.data is not None
+        np.testing.assert_array_equal(tensor.data, expected)
 
 
 def test_operator_codes_are_unique_and_readable_by_old_readers() -> None:

@@ -203,7 +203,7 @@ def test_a_body_must_not_read_what_is_absent(body: Graph, message: str) -> None:
 
 def test_a_loop_needs_all_its_values() -> None:
     content = calling("WHILE", (0, ABSENT), body_of(2, 0), cond_subgraph_index=1, body_subgraph_index=1)
-    with pytest.raises(UnsupportedError, match="WHILE needs operand `operand 1`, which is absent"):
+    with pytest.raises(GraphError, match="WHILE needs operand `operand 1`, which is absent"):
         call(engine_of(content), *[np.zeros(3, np.float32)] * 2)
 
 

@@ -40,7 +40,6 @@ CONCATENATION = [
     Case("CONCATENATION", [X, X[:, :1], X], {"axis": 1}),
     Case("CONCATENATION", [X, -X], {"axis": -1}, label="last axis"),
     Case("CONCATENATION", [X], label="one"),
-    Case("CONCATENATION", [X, None], label="absent", refused="needs operand `operand 1`, which is absent"),
     Case("CONCATENATION", [X, X[:0]], label="with nothing"),
     Case("CONCATENATION", [const(np.float32(1)), const(np.float32(2))], label="scalars"),
     Case("CONCATENATION", [X, const(X)], {"axis": 2}, label="constant"),

@@ -9,6 +9,7 @@ linked-in one that does not show its functions, nothing is changed.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,13 @@ class _OneThread:
                     self._before = get()
                     put(1)
                 self._running += 1
+
+    def after_fork(self) -> None:
+        """No thread is within it in a forked process."""
+        functions = _functions() if self._running else None
+        self._lock, self._running = Lock(), 0
+        if functions is not None:
+            functions[1](self._before)
 
     def __exit__(self, *_: object) -> None:
         functions = _functions()
@@ -59,3 +67,5 @@ def _functions() -> tuple[Callable[[], int], Callable[[int], None]] | None:
 
 
 one_thread = _OneThread()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=one_thread.after_fork)

@@ -16,6 +16,7 @@ from .finish import Finish
 from .gemm import BLOCK
 from .load import Load
 from .operands import image_by_image, operands
+from .packing import pack
 from .threads import parts, split
 
 _TAP = 0.25
@@ -38,7 +39,7 @@ def depthwise_conv_2d(op: Op, constants: Mapping[int, np.ndarray], num_threads: 
         outputs = shape[0] * axes[0].out * axes[1].out * channels
         shares = parts(outputs * (filters.size / channels + 2) * _TAP, num_threads)
         bands = Bands((*shape[:3], channels), axes, axes[1].out * channels, BLOCK, shares)
-        return bands, np.tile(filters[0], run)
+        return bands, pack(filters[0], ("tiled", run), lambda taps: np.tile(taps, run))
 
     def sums(x: np.ndarray, finish: Finish) -> np.ndarray:
         if x.shape[3] != channels:

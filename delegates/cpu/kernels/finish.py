@@ -9,6 +9,7 @@ import numpy as np
 
 from ....interpreter.ops.base import Activation
 from ....interpreter.ops.shared.fixedpoint import fifteen_bits
+from .packing import pack
 
 _RUN = 2048
 """Elements over which a vector is repeated, so that operations run over long rows however few the channels are."""
@@ -45,7 +46,7 @@ class Rows:
     def __init__(self, vector: np.ndarray) -> None:
         self.channels = vector.size
         self.repeats = max(1, _RUN // max(1, vector.size))
-        self.tile = np.tile(vector.reshape(-1), self.repeats)
+        self.tile = pack(vector.reshape(-1), ("rows", self.repeats), lambda row: np.tile(row, self.repeats))
 
     def apply(self, ufunc: np.ufunc, block: np.ndarray) -> None:
         """block = ufunc(block, vector), in place; the block is C-contiguous."""

@@ -156,6 +156,9 @@ class NgramsStringJoin(Op):
         joined = np.array([gram for row in parts for gram in row], object)
         return joined, *outer, splits_of([len(row) for row in parts])
 
+    def string_bytes(self, input_values: Array, *input_row_splits: Array) -> int:
+        return self.width * sum(len(text) + len(self.string_separator) for text in input_values.reshape(-1))
+
     def _dense_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*shape[:-1], max(0, shape[-1] - self.width + 1))
 

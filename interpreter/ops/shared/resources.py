@@ -110,6 +110,16 @@ class Variable:
         with self.lock:
             self._copies = copies
 
+    @property
+    def held(self) -> Any:
+        """What it holds now, for `restore`. A value that a device updates in place is not kept from that."""
+        return self._copies
+
+    def restore(self, held: Any) -> None:
+        """Hold again what it held before."""
+        with self.lock:
+            self._copies = held
+
     def advance(self, step: np.ndarray) -> np.ndarray:
         """Add `step` to the value, and give the value before; no other call comes in between."""
         with self.lock:
@@ -138,17 +148,17 @@ def _copied(copy: _Copy, space: Space | None) -> _Copy:
 class Table:
     """A hash table from keys of one type to values of another, filled once and then looked up."""
 
-    __slots__ = ("_entries", "_lock")
+    __slots__ = ("_entries", "lock")
 
     def __init__(self) -> None:
         self._entries: dict[Any, Any] = {}
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def insert(self, keys: np.ndarray, values: np.ndarray) -> None:
         """Add entries if the table is still empty; a second import leaves it as it is, as in the reference."""
         if keys.size != values.size:
             raise KernelError(f"HASHTABLE_IMPORT got {keys.size} keys and {values.size} values.")
-        with self._lock:
+        with self.lock:
             if not self._entries:
                 self._entries = dict(zip(keys.ravel().tolist(), values.ravel().tolist(), strict=True))
 

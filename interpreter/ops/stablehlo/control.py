@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from ...errors import KernelError
@@ -38,4 +38,4 @@ class StablehloCase(ControlOp):
         branches = [infer_graph(index, inputs[1:]) for index in self.subgraphs]
         if not branches:
             raise KernelError(f"{self.name} has no branches.")
-        return reduce(merged, branches[1:], branches[0])
+        return reduce(partial(merged, name=self.name), branches[1:], branches[0])

@@ -1,0 +1,67 @@
+"""Interpreters of one file share what never changes."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import numpy as np
+
+import tflite_cupy as lite
+from tests.build import F32, GraphBuilder, model
+from tflite_cupy.interpreter import sharing
+from tflite_cupy.interpreter.format.model import load_model
+
+
+def half_weights(seed: int = 0) -> bytes:
+    """x @ w, with w of 256 KB as half-precision floats."""
+    b, rng = GraphBuilder(), np.random.default_rng(seed)
+    x = b.input(F32, [1, 256], "x")
+    half = b.constant(rng.normal(size=(512, 256)).astype(np.float16))
+    (weights,) = b.op("DEQUANTIZE", [half], [b.tensor(F32, [512, 256])])
+    return lite.write_model(model(b.graph([b.add("FULLY_CONNECTED", [x, weights, -1], [1, 512])])))
+
+
+def folded(interpreter: lite.Interpreter) -> np.ndarray:
+    """The weights as floats."""
+    interpreter.allocate_tensors()
+    plan = interpreter._engine.latest_plan(interpreter.model.graphs[0])
+    (weights,) = (s.value for s in plan.resolved.specs if s.shape == (512, 256) and s.type is F32)
+    assert weights is not None
+    value: np.ndarray = weights
+    return value
+
+
+def test_a_file_is_mapped_once(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(half_weights(0))
+    first, second = load_model(path), load_model(str(path))
+    assert first.keepalive is second.keepalive
+    other = tmp_path / "other.tflite"
+    other.write_bytes(half_weights(1))
+    os.replace(other, path)
+    third = load_model(path)
+    assert third.keepalive is not first.keepalive
+    assert not np.array_equal(third.graphs[0].tensors[1].data, first.graphs[0].tensors[1].data)
+
+
+def test_folded_constants_are_one_copy_until_nobody_has_them() -> None:
+    before = set(sharing._arrays)
+    first, second, other = (lite.Interpreter(model_content=half_weights(seed), device="cpu") for seed in (0, 0, 1))
+    assert folded(first) is folded(second)
+    assert folded(first) is not folded(other)
+    assert len(set(sharing._arrays) - before) >= 2
+    del first, second, other
+    gc.collect()
+    assert set(sharing._arrays) <= before
+
+
+def test_closing_gives_packed_weights_back() -> None:
+    before = set(sharing._arrays)
+    with lite.Interpreter(model_content=half_weights(), device="cpu") as interpreter:
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+        assert set(sharing._arrays) - before
+    gc.collect()
+    assert set(sharing._arrays) <= before
