@@ -27,6 +27,7 @@ class FlexDelegate:
     name = "flex"
     title = "FlexDelegate"
     space: Space = HOST
+    forkable = False  # a forked process has none of TensorFlow's threads
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from ...interpreter.format.nodedef import NodeDef
 
 EagerTensor: TypeAlias = Any
 CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
-STRING = 7  # of DataType
+STRING, RESOURCE = 7, 20  # of DataType
 
 _FIELDS = {
     "int": "i",
@@ -54,6 +54,8 @@ class Operator(NamedTuple):
     attributes: Mapping[str, Any]  # as the executor takes them
     encoded: Mapping[str, Any]  # as AttrValue messages
     arity: tuple[int, int]  # operands and results, which the executor takes on trust
+    minimums: Mapping[str, int]  # least value of an attribute, or least length of one that is a list
+    handles: tuple[int, ...]  # operands that are resources
 
 
 class Eager:
@@ -76,12 +78,18 @@ class Eager:
         return self._tensor(array, CPU, STRING if array.dtype == object else None)
 
     def array(self, tensor: EagerTensor) -> np.ndarray:
-        """A fresh array of a tensor's values, strings as bytes; a 0-d object array around a resource or variant."""
+        """A fresh array of a tensor's values, strings as bytes; a 0-d object array around a resource or variant.
+
+        Raises KernelError for a shape that NumPy can't hold.
+        """
         if tensor.dtype in (self._tf.resource, self._tf.variant):
             boxed = np.empty((), object)
             boxed[()] = tensor
             return boxed
-        value = tensor.numpy()
+        try:
+            value = tensor.numpy()
+        except self._tf.errors.OpError as error:
+            raise KernelError(_words(error)) from error
         return np.asarray(value, object) if isinstance(value, bytes) else np.asarray(value)
 
     def is_tensor(self, value: Any) -> bool:
@@ -94,6 +102,7 @@ class Eager:
         if op_def is None:
             raise GraphError(f"TensorFlow {self._tf.__version__} has no operator {node.op!r}")
         encoded, values = {}, {}
+        minimums = {a.name: int(a.minimum) for a in op_def.attr if a.has_minimum}
         for attribute in op_def.attr:
             name = attribute.name
             if name in node.attributes:
@@ -104,7 +113,8 @@ class Eager:
                 raise GraphError(f"NodeDef of {node.op} lacks the attribute {name!r}")
             values[name] = _value(encoded[name], attribute.type, name)
         arity = _count(op_def.input_arg, values), _count(op_def.output_arg, values)
-        return Operator(node.op, values, encoded, arity)
+        handles = tuple(i for i, a in enumerate(op_def.input_arg) if a.type == RESOURCE)
+        return Operator(node.op, values, encoded, arity, minimums, handles)
 
     def constant(self, operator: Operator) -> EagerTensor:
         """The value of a Const node."""
@@ -130,17 +140,25 @@ class Eager:
             raise KernelError(_words(error)) from error
         return results
 
-    def check_shapes(self, operator: Operator, inputs: Sequence[EagerTensor]) -> None:
-        """Ask the operator's shape function whether it takes these operands. Raises KernelError with its words.
+    def result_shapes(
+        self, operator: Operator, inputs: Sequence[EagerTensor], constants: Mapping[int, np.ndarray]
+    ) -> list[tuple[int, ...] | None]:
+        """What the operator's shape function says of these operands, None where it does not know; `constants` are the
+        operands whose values it may look at. Raises KernelError with its words.
 
         Only TensorFlow's graphs ask it; the eager executor goes to the kernel straight away.
         """
         with self._tf.Graph().as_default() as graph:
-            operands = [self._tf.compat.v1.placeholder(tensor.dtype, tensor.shape) for tensor in inputs]
+            operands = [
+                self._tf.constant(constants[i]) if i in constants
+                else self._tf.compat.v1.placeholder(tensor.dtype, tensor.shape)
+                for i, tensor in enumerate(inputs)
+            ]  # fmt: skip
             try:
-                graph.create_op(operator.name, operands, [], attrs=dict(operator.encoded))
-            except (TypeError, ValueError) as error:
+                node = graph.create_op(operator.name, operands, [], attrs=dict(operator.encoded))
+            except (TypeError, ValueError, self._tf.errors.OpError) as error:
                 raise KernelError(str(error).partition(" for '{{node ")[0]) from error
+            return [tuple(t.shape) if t.shape.is_fully_defined() else None for t in node.outputs]
 
     def _decoded(self, name: str, encoded: bytes) -> Any:
         from google.protobuf.message import DecodeError
@@ -155,6 +173,18 @@ class Eager:
 def load() -> Eager:
     """TensorFlow, imported on the first call (seconds)."""
     return Eager()
+
+
+def note_types(handle: EagerTensor, types: tuple[int, ...]) -> EagerTensor:
+    """The handle, with the DataTypes of what it stands for noted on it."""
+    handle._tflite_types = types
+    return handle
+
+
+def types_behind(handle: EagerTensor) -> tuple[int, ...]:
+    """DataTypes noted on a handle: that of a variable, or of a table's keys and values; none if it has no note."""
+    noted: tuple[int, ...] = getattr(handle, "_tflite_types", ())
+    return noted
 
 
 def _import() -> Any:

@@ -30,8 +30,8 @@ _LOCAL_CPU = re.compile(r"((/job:localhost)?(/replica:0)?(/task:0)?/(device:)?(C
 def known_ops(section: str) -> Mapping[str, frozenset[str]]:
     """Operators of a section of ops.txt ("pure" or "codecs"), each with the names of its attributes."""
     text = Path(__file__).with_name("ops.txt").read_text(encoding="ascii")
-    lines = text.partition(f"[{section}]\n")[2].partition("[")[0].splitlines()
-    return {name: frozenset(attributes) for name, *attributes in map(str.split, lines)}
+    lines = text.partition(f"\n[{section}]\n")[2].partition("\n[")[0].splitlines()
+    return {name: frozenset(attributes) for name, *attributes in map(str.split, lines) if name != "#"}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ...interpreter.graph import Array, TensorType
 from ...interpreter.ops.flex import Flex
 from ...interpreter.runtime.delegate import BoundNode, Partition
 from ...interpreter.runtime.faults import BODY_ERRORS, node_error
-from .eager import Eager, EagerTensor, Operator
+from .eager import Eager, EagerTensor, Operator, note_types
 from .guard import Guard
 
 if TYPE_CHECKING:
@@ -154,13 +154,14 @@ class Program:
         attributes = operator.attributes
         container, shared_name = (attributes[name].decode(errors="surrogateescape") for name in _NAMES[:2])
         key = (operator.name, container, shared_name) if shared_name else (self._graph.where(bound.node),)
+        types = tuple(int(attributes[n]) for n in ("dtype", "key_dtype", "value_dtype") if n in attributes)
         if operator.name == "VarHandleOp":
             kind, flat = operator.name, _flat({**attributes, "container": b"", "shared_name": _ANONYMOUS_NAME})
         else:
             kind, flat = _ANONYMOUS[operator.name], _flat({n: v for n, v in attributes.items() if n not in _NAMES})
 
         def run(state: State, inputs: Sequence[EagerTensor]) -> Sequence[EagerTensor]:
-            make = lambda: self._eager.execute(kind, flat, inputs, 1)[0]  # noqa: E731
+            make = lambda: note_types(self._eager.execute(kind, flat, inputs, 1)[0], types)  # noqa: E731
             return (self._resources.get(state, key, make),)
 
         return run

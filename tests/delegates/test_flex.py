@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.build import BOOL, F32, I32, I64, RESOURCE, STRING, GraphBuilder
+import tflite_cupy as lite
+from tests.build import BOOL, F32, I32, I64, RESOURCE, STRING, GraphBuilder, model
 from tests.delegates.partitions import (
     bound,
     constant,
@@ -31,6 +32,7 @@ from tests.delegates.partitions import (
 )
 from tflite_cupy.delegates.flex import FlexDelegate
 from tflite_cupy.interpreter.errors import GraphError, KernelError, LimitError
+from tflite_cupy.interpreter.format.writer import write_model
 from tflite_cupy.interpreter.graph import Graph, TensorType
 from tflite_cupy.interpreter.runtime.lane import Lane
 from tflite_cupy.interpreter.runtime.state import State
@@ -312,7 +314,7 @@ def test_shapes_are_checked_once() -> None:
 
 
 def test_wrong_types_are_an_error_of_the_call() -> None:
-    with pytest.raises(KernelError, match="double"):
+    with pytest.raises(KernelError, match=r"DT_FLOAT vs[.] DT_DOUBLE"):
         run(FlexDelegate(), one("AddV2", [F32, F32], [F32], T=kind(1)), f32([1]), np.ones(1))
 
 
@@ -368,3 +370,75 @@ def test_the_observer_hears_of_each_node() -> None:
 
 def test_takes_what_it_can_run() -> None:
     assert FlexDelegate().refuses(bound(AS_STRING)) is None
+
+
+GATHERED = {"Tparams": kind(1), "Tindices": kind(3), "Taxis": kind(3), "batch_dims": integer(-96)}
+
+
+@pytest.mark.parametrize(
+    ("graph", "operands", "says"),
+    [
+        (one("GatherV2", [F32, I32, I32], [F32], **GATHERED), (f32([1]), i32([0]), i32(0)), "has -96 batch dimensions"),
+        (one("MatrixDiag", [F32], [F32], T=kind(1)), (f32(1),), "expected rank 1 to 8"),
+        (one("AdjustHue", [F32, F32], [F32], T=kind(1)), (np.ones((1, 1, 3), np.float32), f32(3e38)), "a delta of"),
+        (one("RandomGamma", [I32, F32], [F32], S=kind(3), T=kind(1)), (i32([2]), f32(np.nan)), "positive and finite"),
+        (one("TensorListFromTensor", [F32, I32], [VARIANT], element_dtype=kind(1), shape_type=kind(3)),
+         (np.zeros((1 << 40, 0), np.float32), i32([0])), "over the limit"),
+        (one("Qr", [F32], [F32, F32], T=kind(1)), (np.zeros((1, 0, 1 << 40), np.float32),), "over the limit"),
+        (one("ResizeBilinear", [F32, I32], [F32], T=kind(1)),
+         (np.ones((1, 2, 2, 1), np.float32), i32([1 << 30, 1 << 10])), "over the limit"),
+        (one("RaggedRange", [I64, I64, I64], [I64, I64], T=kind(9)), (i64(0), i64(1 << 60), i64(1)), "over the limit"),
+        (one("TensorListReserve", [I32, I32], [VARIANT], element_dtype=kind(1), shape_type=kind(3)),
+         (i32([1]), i32((1 << 31) - 1)), "over the limit"),
+    ],
+)  # fmt: skip
+def test_values_that_would_end_or_stall_the_process_are_not_tried(
+    graph: Graph, operands: Sequence[np.ndarray], says: str
+) -> None:
+    with pytest.raises((KernelError, LimitError), match=says):
+        run(FlexDelegate(), graph, *operands)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({"ksize": integers(1, 1 << 40, 1, 1), "strides": integers(1, 1, 1, 1)}, "'ksize' .* range of 32 bits"),
+        ({"ksize": integers(1, 2, 2, 1), "strides": integers(1)}, "'strides' .* 1 entries, expected 4"),
+    ],
+)
+def test_attributes_that_kernels_do_not_check(attributes: Mapping[str, bytes], says: str) -> None:
+    graph = one("MaxPool", [F32], [F32], T=kind(1), padding=text(b"VALID"), **attributes)
+    with pytest.raises(GraphError, match=says):
+        FlexDelegate().compile(whole(graph))
+
+
+def test_a_handle_is_used_as_what_it_is() -> None:
+    """Kernels read a variable as the type that the node names, and end the process where it has another."""
+    b = FlexBuilder()
+    (handle,) = b.flex("VarHandleOp", [], [RESOURCE], dtype=kind(1), shape=shape(2), shared_name=text(b"v"))
+    b.flex("AssignVariableOp", [handle, b.constant(f32([1, 2]))], [], dtype=kind(1))
+    (rows,) = b.flex("ResourceGather", [handle, b.constant(i32([0]))], [I64], dtype=kind(9), Tindices=kind(3))
+    with pytest.raises(KernelError, match="ResourceGather got a handle of other types than its own as operand 0"):
+        run(FlexDelegate(), b.graph([rows]))
+    b = FlexBuilder()
+    names = {"shared_name": text(b"t")}
+    (handle,) = b.flex("MutableHashTableV2", [], [RESOURCE], key_dtype=kind(7), value_dtype=kind(9), **names)
+    exported = b.flex("LookupTableExportV2", [handle], [I64, I64], Tkeys=kind(9), Tvalues=kind(9))
+    with pytest.raises(KernelError, match="LookupTableExportV2 got a handle of other types"):
+        run(FlexDelegate(), b.graph(exported))
+
+
+def test_two_models_with_the_same_names_never_share() -> None:
+    """Neither a variable nor a table, in whole interpreters made from files."""
+    contents = [write_model(model(graph)) for graph in (table_graph("box", "shared"), table_graph("box", "shared"))]
+    first, second = (lite.Interpreter(model_content=content) for content in contents)
+    query = strings(b"k")
+    for interpreter, value, expected in ((first, 1, [1, 1]), (second, 2, [2, 1])):
+        for index, array in enumerate((query, i64([value]), query)):
+            interpreter.resize_tensor_input(index, array.shape)
+        interpreter.allocate_tensors()
+        for index, array in enumerate((query, i64([value]), query)):
+            interpreter.set_tensor(index, array)
+        interpreter.invoke()
+        found, size = (interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details())
+        assert [int(found[0]), int(size)] == expected
