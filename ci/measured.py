@@ -1,6 +1,7 @@
 """The tables of README: writes them, or with `--check` fails if they are out of date.
 
-That of the CPU comes from ci/results/bench_cpu.json, that of the GPU from the newest file of ci/gpu_results.
+That of the CPU comes from ci/results/bench_cpu.json, that of conversions from ci/results/convert.json, that of the GPU
+from the newest file of ci/gpu_results.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import measured_convert
 import measured_gpu
 
 ROOT = Path(__file__).parents[1]
-README, NUMBERS = ROOT / "README.md", ROOT / "ci" / "results" / "bench_cpu.json"
+README, RESULTS = ROOT / "README.md", ROOT / "ci" / "results"
 GPU_RESULTS = ROOT / "ci" / "gpu_results"
 CPU_BEGIN, GPU_BEGIN = "<!-- begin: python ci/measured.py -->\n", "<!-- begin: python ci/measured.py (GPU) -->\n"
+CONVERT_BEGIN = "<!-- begin: python ci/measured.py (conversions) -->\n"
 END = "<!-- end -->"
 OURS, PEERS = "tflite-cupy", ("LiteRT", "LiteRT + XNNPACK")
 
@@ -53,7 +56,9 @@ def replaced(text: str, begin: str, body: str) -> str:
 
 def main() -> int:
     text = README.read_text(encoding="utf-8")
-    fresh = replaced(text, CPU_BEGIN, section(json.loads(NUMBERS.read_text())))
+    fresh = replaced(text, CPU_BEGIN, section(json.loads((RESULTS / "bench_cpu.json").read_text())))
+    conversions = json.loads((RESULTS / "convert.json").read_text())
+    fresh = replaced(fresh, CONVERT_BEGIN, measured_convert.section(conversions))
     fresh = replaced(fresh, GPU_BEGIN, measured_gpu.section(measured_gpu.newest(GPU_RESULTS)))
     if fresh == text:
         return 0

@@ -11,7 +11,9 @@ import numpy as np
 from ..interpreter.errors import ConversionError
 from ..interpreter.graph import Model
 from . import fusions, rules  # noqa: F401  (registers them)
+from .branches import take_branches
 from .draft import DraftGraph, DraftTensor
+from .expand import Expander
 from .flex import custom_node, flex_node, obstacle
 from .fold import fold
 from .functions import Body, Library
@@ -21,17 +23,15 @@ from .load import Entry, Source
 from .lower import GraphLowering
 from .patterns import find_patterns
 from .report import ConversionReport, report_on
-from .resources import Resources, mark_uses
+from .resources import BRANCHES, Resources, mark_uses
 from .rewrite import rewrite
 from .shapes import TfSession
 from .state import State
 from .tfgraph import TfGraph, TfNode
 from .write import Draft, freeze
 
-ALWAYS_BUILTIN = frozenset({"If", "StatelessIf", "While", "StatelessWhile", "ReadVariableOp", "AssignVariableOp",
-                            "AssignAddVariableOp", "AssignSubVariableOp", "ResourceGather", "VariableShape",
-                            "LookupTableFindV2", "LookupTableSizeV2"})  # fmt: skip
-"""Operators that Flex nodes can't stand for: they hold functions or work on resources."""
+ALWAYS_BUILTIN = frozenset(BRANCHES)
+"""Operators that Flex nodes can't stand for: they hold functions."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Conversion:
         self.options = options
         self.all_flex = not options.builtins
         self.functions = Library()
+        self.expander = Expander(self.functions)
         self.resources = Resources()
         self.state = State()
         self.problems: list[Problem] = []
@@ -81,6 +82,7 @@ class Conversion:
         arguments = {e.function: e.arguments(self.resources) for e in entries}
         for function, body in bodies.items():
             mark_uses(inline(body, arguments[function], self.functions), self.functions)
+        self.resources.settle(all_flex=self.all_flex)
         subgraphs: dict[object, DraftGraph] = {}
         for entry in entries:
             if entry.function not in subgraphs:
@@ -100,14 +102,20 @@ class Conversion:
 
         By default they are numbered: names of arguments in function bodies depend on what was traced before.
         """
-        lower_lists(graph, self.functions)
-        session = TfSession(graph)
-        fold(graph, session)
+        self.fold(graph)
+        while take_branches(graph, self.functions):
+            self.fold(graph)
         find_patterns(graph)
         names = inputs or [f"{name}/input_{i}" for i in range(len(graph.inputs))]
         draft = GraphLowering(self, name).run(graph, names)
         rewrite(draft)
         return draft
+
+    def fold(self, graph: TfGraph) -> None:
+        """Find shapes and constants of a flat graph, and write out what has no rule of its own."""
+        lower_lists(graph, self.functions)
+        self.expander.run(graph)
+        fold(graph, TfSession(graph))
 
     def fallback(self, graph: GraphLowering, node: TfNode, reason: str) -> Sequence[DraftTensor]:
         """Results of a node that no rule takes: it becomes a Flex node, or a problem is noted."""
@@ -126,11 +134,11 @@ class Conversion:
         return outputs
 
     def transposed(self, array: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-        """A constant with its dimensions reordered: one array while any subgraph uses it."""
+        """A view of a constant with its dimensions reordered: one array while any subgraph uses it."""
         source, result = self._transposed.get((id(array), order), (None, None))
         found = result() if result is not None and source is not None and source() is array else None
         if found is None:
-            found = np.ascontiguousarray(array.transpose(order))
+            found = array.transpose(order)
             self._transposed[id(array), order] = ref(array), ref(found)
         return found
 

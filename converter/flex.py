@@ -9,6 +9,9 @@ from .draft import DraftNode, DraftTensor
 from .tfapi import tensorflow
 from .tfgraph import TfNode
 
+PYTHON = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
+"""Operators that call a function of the process that made them."""
+
 
 def flex_node(node: TfNode, inputs: list[DraftTensor], outputs: list[DraftTensor], reason: str) -> DraftNode:
     """Custom operator `Flex<Op>`; its options are a FlexBuffer vector of the operator's name and the NodeDef."""
@@ -34,8 +37,11 @@ def custom_node(node: TfNode, inputs: list[DraftTensor], outputs: list[DraftTens
 
 def obstacle(node: TfNode) -> str | None:
     """Why a node can't be carried either, None if it can."""
-    if any(v.resource is not None for v in node.inputs):
-        return "it works on a variable or table in a way that builtin operators do not have"
+    builtin = [v.resource.name for v in node.inputs if v.resource is not None and v.resource.flex is None]
+    if builtin:
+        return f"builtin operators keep {builtin[0]!r}, which it works on"
+    if node.op in PYTHON:
+        return "it calls a Python function, which a file can't hold"
     if any(v.type is None for v in (*node.inputs, *node.outputs)):
         return "one of its tensors has a type that the file format lacks"
     functions = [key for key, value in _attributes(node).items() if value.HasField("func") or value.list.func]

@@ -29,7 +29,7 @@ def fold(graph: TfGraph, session: TfSession) -> None:
     known = {v for v in graph.values() if v.const is not None}
     computed = [node for node in graph.nodes if _is_foldable(node, known)]
     wanted = _frontier(graph, set(computed))
-    for value, array in zip(wanted, _evaluate(session, wanted, feeds), strict=True):
+    for value, array in zip(wanted, _evaluate(session, wanted, _below(wanted, feeds)), strict=True):
         value.const = array
     prune(graph)
 
@@ -81,6 +81,20 @@ def _frontier(graph: TfGraph, computed: set[TfNode]) -> list[TfValue]:
     return list(needed)
 
 
+def _below(wanted: Sequence[TfValue], feeds: Feeds) -> Feeds:
+    """The feeds that the wanted values depend on."""
+    found: Feeds = {}
+    seen: set[TfNode] = set()
+    stack = [v.node for v in wanted]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            found |= {v: feeds[v] for v in node.inputs if v in feeds}
+            stack += [v.node for v in node.inputs if v not in feeds]
+    return found
+
+
 def _evaluate(session: TfSession, wanted: Sequence[TfValue], feeds: Feeds) -> list[np.ndarray | None]:
     """Values of tensors; None for one that TensorFlow fails to compute (it then fails at run time, if reached)."""
     if not wanted:
@@ -117,4 +131,6 @@ def prune(graph: TfGraph) -> None:
 
 def has_effect(node: TfNode) -> bool:
     """Whether a node matters even if nothing uses its results."""
-    return node.op in ("If", "While") or (node.definition is not None and not node.outputs and is_stateful(node.op))
+    return node.op in ("Case", "If", "While") or (
+        node.definition is not None and not node.outputs and is_stateful(node.op)
+    )

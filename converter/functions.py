@@ -48,6 +48,10 @@ class Library:
         """Take in FunctionDefs."""
         self._definitions.update((d.signature.name, d) for d in definitions)
 
+    def definitions(self) -> Iterable[Any]:
+        """All FunctionDefs."""
+        return self._definitions.values()
+
     def __contains__(self, name: str) -> bool:
         return name in self._definitions
 

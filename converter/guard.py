@@ -1,4 +1,4 @@
-"""Asks the interpreter's own operators whether they would run what the converter emits."""
+"""Asks whether the reference runtime and the interpreter's own operators would run what the converter emits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from ..interpreter.graph import ABSENT, Graph, Node, Tensor
 from ..interpreter.ops import binding, checks
 from ..interpreter.ops.base import OPS
 from .draft import DraftNode, DraftTensor
+from .kernels import refused_type
 
 
 def freeze_tensor(tensor: DraftTensor) -> Tensor:
@@ -18,7 +19,10 @@ def freeze_tensor(tensor: DraftTensor) -> Tensor:
 
 
 def refusal_of(node: DraftNode) -> str | None:
-    """Why the interpreter refuses an operator with these operands, None if it takes it; shapes count where known."""
+    """Why an operator is refused with these operands, None if both runtimes take it; shapes count where known."""
+    wrong_type = refused_type(node)
+    if wrong_type is not None:
+        return wrong_type
     if node.custom or node.op not in OPS or node.subgraphs:
         return None
     tensors = [t for t in node.inputs if t is not None] + node.outputs

@@ -32,16 +32,21 @@ Argument: TypeAlias = Any
 
 def inline(body: Body, arguments: Sequence[Argument], functions: Library) -> TfGraph:
     """The function called with `arguments`; each Spec becomes an input of the graph."""
-    inliner = _Inliner(functions)
+    inliner = _Inliner(functions, TfGraph())
     values = [inliner.argument(name, a) for name, a in zip(body.arguments, arguments, strict=True)]
     inliner.graph.outputs = inliner.run(body, values, "")
     return inliner.graph
 
 
+def splice(graph: TfGraph, body: Body, values: Sequence[TfValue], functions: Library, scope: str) -> list[TfValue]:
+    """Append a function, called with values of the graph, to the graph; its results."""
+    return _Inliner(functions, graph).run(body, values, scope)
+
+
 class _Inliner:
-    def __init__(self, functions: Library) -> None:
+    def __init__(self, functions: Library, graph: TfGraph) -> None:
         self.functions = functions
-        self.graph = TfGraph()
+        self.graph = graph
         self.handles: dict[int, TfValue] = {}
 
     def argument(self, name: str, argument: Argument) -> TfValue:

@@ -161,11 +161,19 @@ class _Lists(_Uses):
         if source is None:
             return None
         kind = node.attr("element_dtype")
+        if self.holds_one(source):
+            first = self.constant(node, np.zeros((), np.int32))
+            return self.make(node, "ExpandDims", [self.get(node.inputs[2]), first], T=kind, Tdim=INT32)
         index = [self.get(node.inputs[1]), self.constant(node, np.array([1, 1], np.int32))]
         rows = self.make(node, "Reshape", index, T=INT32, Tshape=INT32)
         item = [self.get(node.inputs[2]), self.constant(node, np.zeros((), np.int32))]
         update = self.make(node, "ExpandDims", item, T=kind, Tdim=INT32)
         return self.make(node, "TensorScatterUpdate", [source, rows, update], T=kind, Tindices=INT32)
+
+    def holds_one(self, value: TfValue) -> bool:
+        """Whether a list has one element, so that a write replaces all of it."""
+        dims = self.dims.get(value, value.dims)
+        return dims is not None and dims[:1] == (1,)
 
     def stack(self, node: TfNode) -> TfValue | None:
         return self.dense.get(node.inputs[0])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..interpreter.errors import ConversionError
 from .functions import Body, Library, graph_body
 from .inline import Argument, Spec
+from .keras_models import traced
+from .names import input_names, output_names, unique
 from .resources import Resources
-from .tfapi import keras_inputs, shape_dims, tensorflow, variable_names
+from .tfapi import shape_dims, tensorflow, variable_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +32,18 @@ class Entry:
         functions.add(definition.library.function)
         return graph_body(self.key, definition, [t.op.name for t in graph.inputs], [t.name for t in graph.outputs])
 
+    @property
+    def specs(self) -> list[Spec]:
+        """Types and shapes of the inputs."""
+        own = self.function.graph.inputs[: len(self.inputs)]
+        return [Spec(t.dtype.as_datatype_enum, shape_dims(t.shape)) for t in own]
+
     def arguments(self, resources: Resources) -> list[Argument]:
         """What the body is called with: the signature's inputs, then what the function captured."""
-        captured = self.function.captured_inputs
-        tensors = self.function.graph.inputs
-        own = tensors[: len(tensors) - len(captured)]
         names = variable_names(self.function)
-        inside = [t.op.name for t in tensors[len(own) :]]
-        given: list[Argument] = [Spec(t.dtype.as_datatype_enum, shape_dims(t.shape)) for t in own]
-        pairs = zip(captured, inside, strict=True)
-        return given + [resources.capture(tensor, names.get(id(tensor), name)) for tensor, name in pairs]
+        inside = [t.op.name for t in self.function.graph.inputs[len(self.inputs) :]]
+        pairs = zip(self.function.captured_inputs, inside, strict=True)
+        return [*self.specs, *(resources.capture(tensor, names.get(id(tensor), name)) for tensor, name in pairs)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,32 +55,67 @@ class Source:
 
 
 def load_saved_model(path: str, signature_keys: Sequence[str] | None) -> Source:
-    """Signatures of a SavedModel folder; all of them if `signature_keys` is empty."""
+    """Signatures of a SavedModel folder, all of them if `signature_keys` is empty. Keys that are no signatures may be
+    names of functions of the model, as models are published that have functions only."""
     try:
         model = tensorflow().saved_model.load(str(path))
     except (OSError, tensorflow().errors.OpError) as error:
         raise ConversionError(f"the SavedModel could not be loaded: {error}", where=str(path)) from error
     found = dict(model.signatures)
+    functions = {name: f for name, f in vars(model).items() if hasattr(f, "concrete_functions")}
     keys = list(signature_keys or found)
     if not keys:
-        raise ConversionError("Only support at least one signature key.", hint="Save the model with `signatures=`.")
-    for key in keys:
-        if key not in found:
-            raise ConversionError(f"Invalid signature key '{key}' found. Valid keys are '{','.join(found)}'.")
+        has = "; ".join(f"{name}: {_traces(f)}" for name, f in sorted(functions.items()))
+        hint = f"Name functions of the model as signature keys; it has {has}." if has else "Save it with `signatures=`."
+        raise ConversionError("Only support at least one signature key.", where=str(path), hint=hint)
     if not signature_keys and hasattr(model, "serve") and {"serve", "serving_default"} <= set(keys):
         keys.remove("serve")  # Keras' `model.export` stores one function under both keys
-    return Source(tuple(_entry(key, found[key]) for key in keys), model)
+    return Source(tuple(_entry(key, found.get(key) or _traced(key, functions, list(found))) for key in keys), model)
+
+
+def _traced(key: str, functions: Mapping[str, Any], signatures: Sequence[str]) -> Any:
+    """The one trace of a function of a SavedModel that is no signature."""
+    if key not in functions:
+        near = difflib.get_close_matches(key, [*signatures, *functions], 1)
+        hint = f"Did you mean {near[0]!r}?" if near else ""
+        keys = ",".join(signatures or functions)
+        raise ConversionError(f"Invalid signature key '{key}' found. Valid keys are '{keys}'.", hint=hint)
+    traces = functions[key].concrete_functions
+    if len(traces) != 1:
+        hint = "Load the model, and pass the one that you mean to from_concrete_functions({key: function})."
+        text = f"function {key!r} was saved with {len(traces)} traces: {_traces(functions[key])}."
+        raise ConversionError(text, hint=hint)
+    return traces[0]
+
+
+def _traces(function: Any) -> str:
+    """What arguments a function was saved for."""
+    traces = [trace.structured_input_signature for trace in function.concrete_functions]
+    texts = [", ".join(map(_brief, [*positional, *keywords.values()])) for positional, keywords in traces]
+    return " or ".join(f"({text})" for text in texts) or "never traced"
+
+
+def _brief(argument: Any) -> str:
+    if not hasattr(argument, "shape") or not hasattr(argument, "dtype"):
+        return repr(argument)
+    dims = shape_dims(argument.shape)
+    shape = "unknown" if dims is None else "[" + ", ".join("?" if n is None else str(n) for n in dims) + "]"
+    return f"{argument.dtype.name} {shape}"
+
+
+def load_keras_file(path: str) -> Source:
+    """The model of a `.keras` or `.h5` file."""
+    try:
+        model = tensorflow().keras.models.load_model(str(path), compile=False)
+    except (OSError, TypeError, ValueError, tensorflow().errors.OpError) as error:
+        raise ConversionError(f"the Keras model could not be loaded: {error}", where=str(path)) from error
+    return load_keras(model)
 
 
 def load_keras(model: Any) -> Source:
     """A Keras model in inference mode, as signature `serving_default`."""
-    tf = tensorflow()
-    if not callable(model):
-        raise ConversionError(f"from_keras_model takes a Keras model, got {type(model).__name__}")
-    structure, names = keras_inputs(model)
-    function = tf.function(lambda inputs: model(inputs, training=False))
-    concrete = function.get_concrete_function(structure)
-    return Source((_entry("serving_default", concrete, names),), model)
+    function, names = traced(model)
+    return Source((_entry("serving_default", function, names),), model)
 
 
 def load_functions(functions: Any, trackable: Any = None) -> Source:
@@ -119,59 +159,18 @@ def _concrete(key: str, function: Any) -> Any:
 
 
 def _entry(key: str, function: Any, inputs: Sequence[str] | None = None) -> Entry:
-    """Names as the function declares them: arguments, keys of dicts, `output_<i>` for results without a name."""
+    """The signature of a function; `inputs` are names where its arguments do not have those that people know."""
     graph = function.graph
     own = graph.inputs[: len(graph.inputs) - len(function.captured_inputs)]
-    names = list(inputs) if inputs is not None else _input_names(function, own)
-    outputs = _output_names(function.structured_outputs)
+    names = unique(inputs) if inputs is not None else input_names(function, own)
+    outputs = output_names(function.structured_outputs)
+    where, hint = f"signature {key!r}", "Use tensors, and lists, tuples and dicts of them."
     if len(names) != len(own) or len(outputs) != len(graph.outputs):
-        text = f"inputs {names} and outputs {outputs} do not match the function's tensors."
-        raise ConversionError(text, where=f"signature {key!r}", hint="Use plain tensors, lists and dicts of them.")
-    return Entry(key, function, _unique(names), _unique(outputs))
-
-
-def _input_names(function: Any, tensors: Sequence[Any]) -> list[str]:
-    positional, keywords = function.structured_input_signature
-    leaves = [*_leaves(positional), *_leaves(keywords)]
-    paths = [path[1:] for path, leaf in leaves if hasattr(leaf, "dtype")]
-    if len(paths) != len(tensors):
-        return [t.op.name for t in tensors]
-    bases = [_argument_name(t) for t in tensors]
-    last = [path[-1] if path else base for base, path in zip(bases, paths, strict=True)]
-    plain = [isinstance(n, str) and last.count(n) == 1 for n in last]
-    joined = ["_".join(map(str, (base, *path))) for base, path in zip(bases, paths, strict=True)]
-    return [str(n) if use else long for n, use, long in zip(last, plain, joined, strict=True)]
-
-
-def _argument_name(tensor: Any) -> str:
-    given = tensor.op.node_def.attr["_user_specified_name"].s.decode()
-    return given or str(tensor.op.name)
-
-
-def _output_names(structure: Any) -> list[str]:
-    leaves = [path for path, leaf in _leaves(structure) if hasattr(leaf, "dtype")]
-    if not isinstance(structure, Mapping):
-        return [f"output_{i}" for i in range(len(leaves))]
-    return ["_".join(map(str, path)) for path in leaves]
-
-
-def _leaves(structure: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """(path, leaf) in the order of tf.nest: dicts by sorted key."""
-    if isinstance(structure, Mapping):
-        for key in sorted(structure):
-            yield from _leaves(structure[key], (*path, key))
-    elif isinstance(structure, list | tuple):
-        for i, item in enumerate(structure):
-            yield from _leaves(item, (*path, i))
-    else:
-        yield path, structure
-
-
-def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    taken: list[str] = []
-    for name in names:
-        candidate, number = name, 1
-        while candidate in taken:
-            candidate, number = f"{name}_{number}", number + 1
-        taken.append(candidate)
-    return tuple(taken)
+        text = f"inputs {list(names)} and outputs {list(outputs)} do not match the function's tensors."
+        raise ConversionError(text, where=where, hint=hint)
+    for name, tensor in (*zip(names, own, strict=True), *zip(outputs, graph.outputs, strict=True)):
+        if tensor.dtype in (tensorflow().resource, tensorflow().variant):
+            raise ConversionError(
+                f"{name!r} is a {tensor.dtype.name}, which no signature can pass.", where=where, hint=hint
+            )
+    return Entry(key, function, names, outputs)

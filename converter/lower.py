@@ -4,13 +4,14 @@
     def leaky_relu(op: Lowering) -> DraftTensor:
         return op.emit("LEAKY_RELU", op.input(0), alpha=op.attr("alpha"))
 
-A rule emits builtin operators and returns the results. Where it can't, it raises `NotBuiltin("why")`: what it had
-emitted is undone and the node becomes a Flex node with that reason.
+A rule emits builtin operators and returns the results. Where it can't, or where a kernel does not take the types, the
+rule is tried again on operands of wider types (`kernels.WIDER`), whose results are cast back. If that fails too,
+`NotBuiltin("why")` says why: what was emitted is undone and the node becomes a Flex node with that reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..interpreter.graph import TensorType
 from .draft import DraftGraph, DraftNode, DraftTensor
 from .fold import has_effect
 from .guard import refusal_of
+from .kernels import WIDER
 from .tfapi import Dims
 from .tfgraph import TfGraph, TfNode, TfValue
 
@@ -89,8 +91,10 @@ class GraphLowering:
     def constant(self, array: np.ndarray, name: str) -> DraftTensor:
         """A constant tensor; equal ones are shared."""
         array = np.asarray(array)
-        content = array.tobytes() if array.dtype != object else tuple(array.ravel().tolist())
-        key = (array.dtype, array.shape, content) if array.size <= SMALL_CONSTANT else id(array)
+        key: object = id(array)
+        if array.size <= SMALL_CONSTANT:
+            content = array.tobytes() if array.dtype != object else tuple(array.ravel().tolist())
+            key = array.dtype, array.shape, content
         if key not in self._constants:
             self._constants[key] = DraftTensor(name, TensorType.of(array.dtype), array.shape, array)
         return self._constants[key]
@@ -108,17 +112,19 @@ class GraphLowering:
         try:
             results = self._builtin(node, mark)
         except NotBuiltin as error:
-            self._undo(mark)
+            self._undo(node, mark)
             results = self.conversion.fallback(self, node, str(error))
         for made in self.draft.nodes[mark:]:
             made.effect |= has_effect(node)
         for value, result in zip(node.outputs, results, strict=False):
             self.tensors[value] = result
 
-    def _undo(self, mark: int) -> None:
-        """Forget the nodes from `mark` on, and the handles among them."""
-        undone = {id(t) for node in self.draft.nodes[mark:] for t in node.outputs}
-        self.tensors = {v: t for v, t in self.tensors.items() if id(t) not in undone}
+    def _undo(self, node: TfNode, mark: int) -> None:
+        """Forget the nodes from `mark` on, which stand for `node`, and the handles of its inputs among them."""
+        undone = {id(t) for made in self.draft.nodes[mark:] for t in made.outputs}
+        for value in node.inputs:
+            if id(self.tensors.get(value)) in undone:
+                del self.tensors[value]
         del self.draft.nodes[mark:]
 
     def _builtin(self, node: TfNode, mark: int) -> Sequence[DraftTensor]:
@@ -129,10 +135,32 @@ class GraphLowering:
             raise NotBuiltin("builtin operators are switched off")
         if any(v.type is None for v in (*node.inputs, *node.outputs)):
             raise NotBuiltin("a tensor's type is not in the file format")
-        result = rule(Lowering(node, self))
+        try:
+            return self._apply(rule, Lowering(node, self), mark)
+        except NotBuiltin:
+            wider = _wider(node)
+            if not wider or node.op in self.conversion.always_builtin:
+                raise
+            self._undo(node, mark)
+            results = self._try_wider(rule, Lowering(node, self, wider), mark)
+            if results is None:
+                raise
+            return results
+
+    def _try_wider(self, rule: Rule, op: Lowering, mark: int) -> Sequence[DraftTensor] | None:
+        """Results of a rule on operands of wider types, cast back; None if that does not work either."""
+        try:
+            results = self._apply(rule, op, mark)
+            return [op.cast(t, self.type_of(v)) for t, v in zip(results, op.node.outputs, strict=False)]
+        except NotBuiltin:
+            return None
+
+    def _apply(self, rule: Rule, op: Lowering, mark: int) -> Sequence[DraftTensor]:
+        """Results of a rule, which all the nodes that it emits can give."""
+        result = rule(op)
         results = [result] if isinstance(result, DraftTensor) else result
-        if any(value in self._used for value in node.outputs[len(results) :]):
-            raise NotBuiltin(f"results of {node.op} are used that have no builtin operator")
+        if any(value in self._used for value in op.node.outputs[len(results) :]):
+            raise NotBuiltin(f"results of {op.node.op} are used that have no builtin operator")
         for made in self.draft.nodes[mark:]:
             refusal = refusal_of(made)
             if refusal is not None:
@@ -140,34 +168,56 @@ class GraphLowering:
         return results
 
 
-class Lowering:
-    """One TensorFlow node under a rule: what goes in, what comes out, and `emit`."""
+def _wider(node: TfNode) -> Mapping[TensorType, TensorType]:
+    """The types of a node's tensors that have a wider one."""
+    types = {v.type for v in (*node.inputs, *node.outputs)}
+    return {narrow: wide for narrow, wide in WIDER.items() if narrow in types}
 
-    def __init__(self, node: TfNode, graph: GraphLowering) -> None:
+
+class Lowering:
+    """One TensorFlow node under a rule: what goes in, what comes out, and `emit`.
+
+    Tensors of types that are in `wider` go in and come out as the types that this gives.
+    """
+
+    def __init__(
+        self, node: TfNode, graph: GraphLowering, wider: Mapping[TensorType, TensorType] | None = None
+    ) -> None:
         self.node, self.graph = node, graph
         self.attr = node.attr
+        self._wider = wider or {}
+        self._widened: dict[TfValue, DraftTensor] = {}
 
     def __len__(self) -> int:
         """Number of inputs."""
         return len(self.node.inputs)
 
     def input(self, index: int) -> DraftTensor:
-        return self.graph.tensor(self.node.inputs[index])
+        return self._operand(self.node.inputs[index])
 
     @property
     def inputs(self) -> list[DraftTensor]:
-        return [self.graph.tensor(value) for value in self.node.inputs]
+        return [self._operand(value) for value in self.node.inputs]
+
+    def _operand(self, value: TfValue) -> DraftTensor:
+        tensor = self.graph.tensor(value)
+        if tensor.type not in self._wider:
+            return tensor
+        if value not in self._widened:
+            self._widened[value] = self.cast(tensor, self._wider[tensor.type])
+        return self._widened[value]
 
     def const(self, index: int, what: str) -> np.ndarray:
         """The value of an input that must be constant; `what` names it."""
-        value = self.node.inputs[index].const
+        value = self.known(index)
         if value is None:
             raise NotBuiltin(f"{what} is not constant")
         return value
 
     def known(self, index: int) -> np.ndarray | None:
         """The value of an input, if it is constant."""
-        return self.node.inputs[index].const
+        value = self.node.inputs[index].const
+        return value.astype(self.type(index).dtype) if value is not None and self._wider else value
 
     def dims(self, index: int) -> tuple[int | None, ...]:
         """Dimensions of an input of known rank."""
@@ -176,12 +226,25 @@ class Lowering:
             raise NotBuiltin(f"the rank of input {index} is not known")
         return dims
 
+    @property
+    def is_widened(self) -> bool:
+        """Whether some tensors go in as wider types than they have."""
+        return bool(self._wider)
+
     def output(self, index: int = 0) -> TfValue:
         return self.node.output(index)
 
     def type(self, index: int = 0) -> TensorType:
         """Type of an input."""
-        return self.graph.type_of(self.node.inputs[index])
+        return self._type(self.node.inputs[index])
+
+    def output_type(self, index: int = 0) -> TensorType:
+        """Type of an output."""
+        return self._type(self.output(index))
+
+    def _type(self, value: TfValue) -> TensorType:
+        kind = self.graph.type_of(value)
+        return self._wider.get(kind, kind)
 
     def require(self, condition: bool, why: str) -> None:
         """Give the node up for Flex, with the reason `why`, unless `condition` holds."""
@@ -204,13 +267,13 @@ class Lowering:
 
     def results(self) -> list[DraftTensor]:
         """New tensors for all outputs of the node."""
-        return [DraftTensor(v.name, self.graph.type_of(v), v.dims) for v in self.node.outputs]
+        return [DraftTensor(v.name, self._type(v), v.dims) for v in self.node.outputs]
 
     def emit(self, op: str, *inputs: Operand, out: DraftTensor | None = None, version: int = 1,
              **attributes: Any) -> DraftTensor:  # fmt: skip
         """Add a builtin operator with one result: `out`, or a tensor like the node's first output."""
         if out is None:
-            out = self.tensor(self.graph.type_of(self.output()), self.output().dims)
+            out = self.tensor(self.output_type(), self.output().dims)
         return self.emit_many(op, inputs, [out], version, **attributes)[0]
 
     def emit_many(self, op: str, inputs: Sequence[Operand], outputs: list[DraftTensor], version: int = 1,

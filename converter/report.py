@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from .difference import Difference
 from .flex import is_flex
 from .write import Draft
 
@@ -25,6 +26,18 @@ class FlexNode:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputCheck:
+    """The largest difference from TensorFlow that an output had; `random` if TensorFlow itself varies there."""
+
+    name: str
+    difference: Difference
+    random: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}: {'random; shape and dtype agree' if self.random else self.difference}"
+
+
+@dataclass(frozen=True, slots=True)
 class SignatureReport:
     """Operators that one signature can reach, control flow and initialisers included."""
 
@@ -32,6 +45,7 @@ class SignatureReport:
     builtin: Mapping[str, int]  # operator -> nodes
     flex: tuple[FlexNode, ...]
     custom: Mapping[str, int]  # the user's own operators -> nodes
+    checks: tuple[OutputCheck, ...] | None = None  # the outputs, if they were held against TensorFlow's
 
     @property
     def builtin_count(self) -> int:
@@ -41,12 +55,18 @@ class SignatureReport:
     def flex_count(self) -> int:
         return len(self.flex)
 
+    @property
+    def peak_error(self) -> float | None:
+        """Largest difference from TensorFlow, in parts of the output's largest element; None if not verified."""
+        return None if self.checks is None else max((c.difference.relative for c in self.checks), default=0.0)
+
     def __str__(self) -> str:
         lines = [f"{self.key}: {self.builtin_count} builtin, {self.flex_count} Flex"]
         if self.builtin:
             lines.append("  " + ", ".join(f"{op} x{n}" if n > 1 else op for op, n in self.builtin.items()))
         lines += [f"  custom operator {op} x{n}" for op, n in self.custom.items()]
         lines += [f"  Flex{node.op} {node.name!r}: {node.reason}" for node in self.flex]
+        lines += [f"  against TensorFlow, {check}" for check in self.checks or ()]
         return "\n".join(lines)
 
 
@@ -59,6 +79,10 @@ class ConversionReport:
     def __getitem__(self, key: str) -> SignatureReport:
         """Report of one signature."""
         return {s.key: s for s in self.signatures}[key]
+
+    def verified(self, checks: Mapping[str, tuple[OutputCheck, ...]]) -> ConversionReport:
+        """The same with what a comparison with TensorFlow found, by signature key."""
+        return ConversionReport(tuple(replace(s, checks=checks.get(s.key)) for s in self.signatures))
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.signatures))

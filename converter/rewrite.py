@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..interpreter.graph import TensorType
 from ..interpreter.ops.base import OPS
@@ -23,16 +23,16 @@ Fusion: TypeAlias = "Callable[[Rewriter, DraftNode], None]"
 
 RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
-FUSIONS: dict[str, list[Fusion]] = {}
-"""Fusions by the operator that they look at, in the order in which they are tried."""
+FUSIONS: dict[str, list[tuple[Fusion, bool]]] = {}
+"""Fusions by the operator that they look at, in the order in which they are tried, and whether any type suits them."""
 
 
-def fuses(*ops: str) -> Callable[[Fusion], Fusion]:
-    """Register a fusion that looks at operators of these names."""
+def fuses(*ops: str, any_type: bool = False) -> Callable[[Fusion], Fusion]:
+    """Register a fusion that looks at operators of these names: those that make float32, or all."""
 
     def register(fusion: Fusion) -> Fusion:
         for op in ops:
-            FUSIONS.setdefault(op, []).append(fusion)
+            FUSIONS.setdefault(op, []).append((fusion, any_type))
         return fusion
 
     return register
@@ -44,13 +44,21 @@ def rewrite(graph: DraftGraph) -> None:
     rewriter = Rewriter(graph)
     for node in graph.nodes:
         rewriter.resolve(node)
-        if all(t.type is TensorType.FLOAT32 for t in node.outputs):
-            for fusion in FUSIONS.get(node.op, ()):
-                if node not in rewriter.gone:
-                    fusion(rewriter, node)
+        _fuse(rewriter, node)
     graph.nodes = [node for node in graph.nodes if node not in rewriter.gone]
     graph.outputs = [rewriter.aliases.get(t, t) for t in graph.outputs]
     drop_dead(graph)
+
+
+def _fuse(rewriter: Rewriter, node: DraftNode) -> None:
+    """Try the fusions of a node's operator; of that which it becomes, too."""
+    tried = None
+    floats = all(t.type is TensorType.FLOAT32 for t in node.outputs)
+    while node.op != tried:
+        tried = node.op
+        for fusion, any_type in FUSIONS.get(node.op, ()):
+            if node.op == tried and node not in rewriter.gone and (floats or any_type):
+                fusion(rewriter, node)
 
 
 def merge_duplicates(graph: DraftGraph) -> None:
@@ -90,6 +98,18 @@ def drop_dead(graph: DraftGraph) -> None:
     graph.nodes = kept[::-1]
 
 
+def number(tensor: DraftTensor | None) -> float | None:
+    """The value of a constant of one element, None for any other tensor."""
+    if tensor is None or tensor.data is None or tensor.data.size != 1:
+        return None
+    return float(tensor.data.item())
+
+
+def become(node: DraftNode, op: str, *inputs: DraftTensor | None, **attributes: Any) -> None:
+    """Turn a node into another operator with the same result."""
+    node.op, node.inputs, node.attributes, node.version = op, list(inputs), attributes, 1
+
+
 class Rewriter:
     """Who makes and who uses the tensors of a subgraph, kept up to date while nodes are fused."""
 
@@ -109,6 +129,19 @@ class Rewriter:
         self.uses[id(stand_in)] += self.uses[id(node.outputs[0])] - 1
         self.aliases[node.outputs[0]] = stand_in
         self.gone.add(node)
+
+    def bypass(self, node: DraftNode, position: int, tensor: DraftTensor) -> None:
+        """Let a node take an operand of the maker of its input instead of that; the maker goes if nothing else uses it.
+
+        The maker has one result.
+        """
+        passed = node.inputs[position]
+        node.inputs[position] = tensor
+        self.uses[id(passed)] -= 1
+        if self.uses[id(passed)] == 0:
+            self.gone.add(self.makers[id(passed)])
+        else:
+            self.uses[id(tensor)] += 1
 
     def source(self, tensor: DraftTensor | None) -> DraftNode | None:
         """The node that makes a tensor, None for inputs and constants."""

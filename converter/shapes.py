@@ -19,7 +19,7 @@ class TfSession:
     def __init__(self, graph: TfGraph) -> None:
         self.names = {node: f"n{i}" for i, node in enumerate(graph.nodes)}
         self._ensured: dict[TfValue, Dims] = {}
-        declared = {node: node.declared_dims() for node in graph.nodes}
+        declared = {node: node.declared_dims() or [v.dims for v in node.outputs] for node in graph.nodes}
         self._build(graph)
         for node, shapes in declared.items():
             for value, dims in zip(node.outputs, shapes, strict=False):

@@ -1,14 +1,21 @@
-"""Resources in the file: handles where they are used, and the one subgraph that fills them."""
+"""Resources in the file: handles where they are used, and the one subgraph that fills them.
+
+A resource that some node needs as TensorFlow's own is kept by TensorFlow throughout: its handle, its initialiser and
+all that works on it are Flex nodes then.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..interpreter.errors import ConversionError
+import numpy as np
+
 from ..interpreter.graph import TensorType
 from .draft import DraftGraph, DraftNode, DraftTensor
-from .resources import Resource, Table, Variable
-from .tfapi import TYPES
+from .flex import flex_node
+from .resources import Resource, Variable
+from .tfapi import SHAPED_TABLES, TYPES, node_def
+from .tfgraph import TfNode
 
 if TYPE_CHECKING:
     from .lower import GraphLowering
@@ -23,6 +30,7 @@ class State:
     def __init__(self) -> None:
         self.used: dict[Resource, int] = {}
         self.init = DraftGraph(INIT)
+        self._handles: set[DraftNode] = set()
 
     def handle(self, graph: GraphLowering, resource: Resource) -> DraftTensor:
         """A handle in a subgraph; a resource that is new also gets its place in the initialiser."""
@@ -31,45 +39,70 @@ class State:
             self._initialise(resource)
         return self._emit_handle(graph.draft, resource)
 
-    def _emit_handle(self, draft: DraftGraph, resource: Resource) -> DraftTensor:
-        out = DraftTensor(resource.name, TensorType.RESOURCE, ())
-        if isinstance(resource, Variable):
-            node = DraftNode("VAR_HANDLE", [], [out], {"container": "", "shared_name": resource.name})
-        else:
-            attributes = {
-                "table_id": self.used[resource],
-                "key_dtype": TYPES[resource.key_type],
-                "value_dtype": TYPES[resource.value_type],
-            }
-            node = DraftNode("HASHTABLE", [], [out], attributes)
-        node.origin = resource.name
-        draft.nodes.append(node)
-        return out
-
-    def _initialise(self, resource: Resource) -> None:
-        handle = self._emit_handle(self.init, resource)
-        if isinstance(resource, Variable):
-            value = resource.value
-            content = DraftTensor(f"{resource.name}/value", TYPES[resource.data_type], value.shape, value)
-            node = DraftNode("ASSIGN_VARIABLE", [handle, content], [], origin=resource.name, effect=True)
-        else:
-            keys, values = (
-                DraftTensor(f"{resource.name}/{part}", TensorType.of(array.dtype), array.shape, array)
-                for part, array in zip(("keys", "values"), resource.entries, strict=True)
-            )
-            node = DraftNode("HASHTABLE_IMPORT", [handle, keys, values], [], origin=resource.name, effect=True)
-        self.init.nodes.append(node)
-
     def call_once(self, draft: DraftGraph) -> None:
         """Let a signature's subgraph begin with the initialiser, if anything that it runs has state."""
-        stateful = {"VAR_HANDLE", "HASHTABLE"}
-        if any(node.op in stateful for graph in draft.reachable() for node in graph.nodes):
+        if any(node in self._handles for graph in draft.reachable() for node in graph.nodes):
             once = DraftNode("CALL_ONCE", [], [], {"init_subgraph_index": self.init}, origin=INIT, effect=True)
             draft.nodes.insert(0, once)
 
+    def _emit_handle(self, draft: DraftGraph, resource: Resource) -> DraftTensor:
+        out = DraftTensor(resource.name, TensorType.RESOURCE, ())
+        node = _flex_handle(resource, out) if resource.flex else self._builtin_handle(resource, out)
+        node.origin = resource.name
+        draft.nodes.append(node)
+        self._handles.add(node)
+        return out
 
-def check(resource: Resource) -> None:
-    """Raise ConversionError for a resource that a .tflite file can't hold."""
-    if isinstance(resource, Table) and not resource.is_builtin:
-        what = "written by the model" if resource.written else "neither string to int64 nor int64 to string"
-        raise ConversionError(f"lookup table {resource.name!r} is {what}; a .tflite file can't hold such a table")
+    def _builtin_handle(self, resource: Resource, out: DraftTensor) -> DraftNode:
+        if isinstance(resource, Variable):
+            return DraftNode("VAR_HANDLE", [], [out], {"container": "", "shared_name": resource.name})
+        types = {"key_dtype": TYPES[resource.key_type], "value_dtype": TYPES[resource.value_type]}
+        return DraftNode("HASHTABLE", [], [out], {"table_id": self.used[resource], **types})
+
+    def _initialise(self, resource: Resource) -> None:
+        handle = self._emit_handle(self.init, resource)
+        parts = {"value": resource.value} if isinstance(resource, Variable) else dict(
+            zip(("keys", "values"), resource.entries, strict=True))  # fmt: skip
+        contents = [_constant(f"{resource.name}/{part}", array) for part, array in parts.items()]
+        if resource.flex:
+            node = _flex_filling(resource, [handle, *contents])
+        else:
+            op = "ASSIGN_VARIABLE" if isinstance(resource, Variable) else "HASHTABLE_IMPORT"
+            node = DraftNode(op, [handle, *contents], [])
+        node.origin, node.effect = resource.name, True
+        self.init.nodes.append(node)
+
+
+def _constant(name: str, array: np.ndarray) -> DraftTensor:
+    return DraftTensor(name, TensorType.of(array.dtype), array.shape, array)
+
+
+def _flex_handle(resource: Resource, out: DraftTensor) -> DraftNode:
+    assert resource.flex is not None
+    operands = []
+    if isinstance(resource, Variable):
+        types, shape = {"dtype": resource.data_type}, {"shape": resource.dims}
+        definition = node_def("VarHandleOp", resource.name, types, shape)
+    else:
+        types = {"key_dtype": resource.key_type, "value_dtype": resource.value_type}
+        shape = {"value_shape": resource.entries[1].shape[1:]} if resource.operator in SHAPED_TABLES else {}
+        definition = node_def(resource.operator, resource.name, types, shape)
+        if "Dense" in resource.operator:
+            operands = [_constant(f"{resource.name}/unused_{i}", key) for i, key in enumerate(resource.unused)]
+    definition.attr["shared_name"].s = resource.name.encode()
+    definition.attr["container"].s = b""
+    return flex_node(TfNode(resource.name, definition.op, [], definition), operands, [out], resource.flex)
+
+
+def _flex_filling(resource: Resource, operands: list[DraftTensor]) -> DraftNode:
+    """What gives a resource of TensorFlow's its first content."""
+    assert resource.flex is not None
+    if isinstance(resource, Variable):
+        definition = node_def("AssignVariableOp", resource.name, {"dtype": resource.data_type})
+    elif resource.operator == "HashTableV2":
+        types = {"Tkey": resource.key_type, "Tval": resource.value_type}
+        definition = node_def("InitializeTableV2", resource.name, types)
+    else:
+        types = {"Tin": resource.key_type, "Tout": resource.value_type}
+        definition = node_def("LookupTableImportV2", resource.name, types)
+    return flex_node(TfNode(resource.name, definition.op, [], definition), operands, [], resource.flex)

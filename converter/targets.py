@@ -1,4 +1,4 @@
-"""What a conversion aims at: which operators the file may hold."""
+"""What a conversion aims at: which operators and element types the file may hold."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ class OpsSet(Enum):
     """Kinds of operators that a file may hold; `tf.lite.OpsSet` values of these names are accepted too."""
 
     TFLITE_BUILTINS = "TFLITE_BUILTINS"
+    TFLITE_BUILTINS_INT8 = "TFLITE_BUILTINS_INT8"
     SELECT_TF_OPS = "SELECT_TF_OPS"
 
 
@@ -30,6 +31,7 @@ class TargetSpec:
     """The runtime that the file is for."""
 
     supported_ops: Iterable[Any] = field(default_factory=lambda: {OpsSet.TFLITE_BUILTINS})
+    supported_types: Iterable[Any] = ()
 
 
 Member = TypeVar("Member", bound=Enum)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from ..interpreter.errors import ConversionError, MissingDependencyError
+from ..interpreter.errors import MissingDependencyError
 from ..interpreter.graph import TensorType
 
 TYPES: dict[int, TensorType] = {
@@ -62,6 +63,18 @@ def is_stateful(name: str) -> bool:
     return definition is None or bool(definition.is_stateful)
 
 
+def argument_types(node: Any) -> tuple[int, ...]:
+    """DataTypes of a NodeDef's data inputs."""
+    types: list[int] = []
+    for argument in op_def(node.op).input_arg:
+        if argument.type_list_attr:
+            types += node.attr[argument.type_list_attr].list.type
+        else:
+            count = node.attr[argument.number_attr].i if argument.number_attr else 1
+            types += [node.attr[argument.type_attr].type if argument.type_attr else argument.type] * count
+    return tuple(types)
+
+
 def variable_names(function: Any) -> dict[int, str]:
     """Names of the variables that a ConcreteFunction uses, by `id` of their handles."""
     try:
@@ -82,18 +95,93 @@ def handle_type(handle: Any) -> tuple[int, Dims] | None:
 
 def read_variable(handle: Any, dtype: int) -> np.ndarray:
     """Current value of the variable behind a handle, shared, not copied. Raises tf.errors.OpError if there is none."""
-    value = tensorflow().raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
+    tf = tensorflow()
+    if not tf.raw_ops.VarIsInitializedOp(resource=handle):  # reading it might give nothing instead of an error
+        raise tf.errors.FailedPreconditionError(None, None, "it was never initialised")
+    value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
     try:
         return np.asarray(memoryview(value))
     except (TypeError, ValueError, BufferError):  # strings and types that Python's buffers lack
-        return np.asarray(value.numpy())
+        return as_array(value)
+
+
+def write_variable(handle: Any, value: np.ndarray, dtype: int) -> None:
+    """Give the variable behind a handle a value."""
+    tf = tensorflow()
+    tf.raw_ops.AssignVariableOp(resource=handle, value=tf.constant(value, tf.as_dtype(dtype)))
+
+
+def call_flat(function: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """What a ConcreteFunction gives for its own arguments, both as flat lists. Raises tf.errors.OpError."""
+    tf = tensorflow()
+    own = function.graph.inputs[: len(inputs)]
+    tensors = [tf.constant(array, tensor.dtype) for array, tensor in zip(inputs, own, strict=True)]
+    results = tf.nest.flatten(function._call_flat(tensors, function.captured_inputs), expand_composites=True)
+    return [as_array(result) for result in results if result is not None]
+
+
+def as_array(tensor: Any) -> np.ndarray:
+    """The value of an eager tensor; strings are objects, of rank 0 too."""
+    value = tensor.numpy()
+    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
 
 
 def export_table(handle: Any, key_type: int, value_type: int) -> tuple[np.ndarray, np.ndarray]:
     """Keys and values that a lookup table holds now. Raises tf.errors.OpError if it is not initialised."""
     export = tensorflow().raw_ops.LookupTableExportV2
-    keys, values = export(table_handle=handle, Tkeys=key_type, Tvalues=value_type)
-    return keys.numpy(), values.numpy()
+    keys, values = (t.numpy() for t in export(table_handle=handle, Tkeys=key_type, Tvalues=value_type))
+    return (keys, values) if keys.ndim == 1 or keys.shape[1] != 1 else _export_dense(handle, keys[:, 0], values)
+
+
+def _export_dense(handle: Any, keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A dense table exports all of its slots: those not in use repeat one key. Scalars come as rows of one."""
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    used = np.sort(first[counts == 1])
+    keys, values = keys[used], values[used]
+    try:
+        default = np.zeros((), values.dtype) if values.dtype != object else b""
+        tensorflow().raw_ops.LookupTableFindV2(table_handle=handle, keys=keys[:1], default_value=default)
+    except tensorflow().errors.OpError:
+        return keys, values
+    return keys, values[:, 0]
+
+
+SHAPED_TABLES = ("MutableHashTableOfTensorsV2", "MutableDenseHashTableV2")
+"""Tables that say what shape their values have."""
+
+
+def table_operator(
+    name: str, key_type: int, value_type: int, value_shape: tuple[int, ...], unused: tuple[np.ndarray, np.ndarray]
+) -> bool:
+    """Whether TensorFlow has a table of these types under an operator's name; `unused` are keys for a dense one."""
+    make = getattr(tensorflow().raw_ops, f"Anonymous{name.removesuffix('V2')}")
+    extra: dict[str, Any] = {"value_shape": value_shape} if name in SHAPED_TABLES else {}
+    if "Dense" in name:
+        extra |= {"empty_key": unused[0], "deleted_key": unused[1]}
+    else:
+        extra["key_dtype"] = key_type
+    try:
+        make(value_dtype=value_type, **extra)
+    except tensorflow().errors.OpError:
+        return False
+    return True
+
+
+def node_def(op: str, name: str, types: Mapping[str, int], shapes: Mapping[str, Dims] | None = None) -> Any:
+    """A NodeDef with attributes that are DataTypes, and others that are shapes."""
+    definition = tensorflow().compat.v1.NodeDef(name=name, op=op)
+    for key, number in types.items():
+        definition.attr[key].type = number
+    for key, dims in (shapes or {}).items():
+        definition.attr[key].shape.CopyFrom(tensorflow().TensorShape(dims).as_proto())
+    return definition
+
+
+def fill_table(handle: Any, keys: np.ndarray, values: np.ndarray, key_type: int, value_type: int) -> None:
+    """Let a lookup table hold these keys and values and no others."""
+    tf = tensorflow()
+    keys, values = tf.constant(keys, tf.as_dtype(key_type)), tf.constant(values, tf.as_dtype(value_type))
+    tf.raw_ops.LookupTableImportV2(table_handle=handle, keys=keys, values=values)
 
 
 def proto_dims(shape: Any) -> Dims:
@@ -132,50 +220,3 @@ def _plain(item: Any) -> Any:
     if hasattr(item, "unknown_rank"):
         return proto_dims(item)
     return item.name
-
-
-def keras_inputs(model: Any) -> tuple[Any, list[str]]:
-    """Inputs of a built Keras model as nested TensorSpecs, and their names in tf.nest order.
-
-    Raises ConversionError if the model does not know its inputs yet.
-    """
-    tf = tensorflow()
-    _require_tensorflow_backend(model)
-    structure = getattr(model, "_inputs_struct", None)
-    if structure is None:
-        inputs = _declared_inputs(model)
-        structure = inputs[0] if len(inputs) == 1 else inputs
-    leaves = tf.nest.flatten(structure)
-    names = [getattr(leaf, "name", None) or f"input_{i}" for i, leaf in enumerate(leaves)]
-    specs = [tf.TensorSpec(leaf.shape, leaf.dtype) for leaf in leaves]
-    return tf.nest.pack_sequence_as(structure, specs), names
-
-
-def _require_tensorflow_backend(model: Any) -> None:
-    """Raise ConversionError for a Keras 3 model that computes with JAX or PyTorch."""
-    if not any(base.__module__.startswith("keras.") for base in type(model).__mro__):
-        return
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        hint = "Set the environment variable KERAS_BACKEND=tensorflow before importing Keras."
-        raise ConversionError(
-            f"the Keras model computes with {keras.backend.backend()}, not with TensorFlow.", hint=hint
-        )
-
-
-def _declared_inputs(model: Any) -> list[Any]:
-    try:
-        inputs = list(model.inputs or ())
-    except (AttributeError, ValueError):
-        inputs = []
-    shapes = getattr(model, "_build_shapes_dict", None) or {}
-    if not inputs and shapes:
-        tf = tensorflow()
-        dtype = getattr(model, "input_dtype", "float32")
-        inputs = [tf.TensorSpec((None, *shape[1:]), dtype, name=name.removesuffix("_shape"))
-                  for name, shape in shapes.items()]  # fmt: skip
-    if not inputs:
-        text = f"the Keras model {getattr(model, 'name', '')!r} does not know the shapes of its inputs yet."
-        raise ConversionError(text, hint="Build it, or call it once on an example, before converting it.")
-    return inputs

@@ -10,28 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.shell import Run, shell
 from tflite_cupy import write_model
-from tflite_cupy.cli import main
 from tflite_cupy.delegates.gpu import available
 from tflite_cupy.interpreter.graph import Graph, Model, Node, Signature, Tensor, TensorType
 
 SUM = Node(0, "ADD", (0, 1), (2,), {"fused_activation_function": 0})
 FLOATS = {"shape": (1,), "shape_signature": (-1,)}
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Call the command line: (exit code, stdout, stderr)."""
-
-    def call(*argv: object) -> tuple[int, str, str]:
-        try:
-            code = main([str(argument) for argument in argv])
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-        return code, *capsys.readouterr()
-
-    return call
+    return shell(capsys)
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@
 Importing it imports neither CuPy nor TensorFlow; what needs them loads them on first use.
 """
 
-from .converter import OpsSet, Optimize, TargetSpec, TFLiteConverter
+from .converter import OpsSet, Optimize, TargetSpec
+from .converter.quantize.report import QuantizationReport
+from .converter_api import TFLiteConverter
 from .interpreter.classic import OpResolverType
 from .interpreter.errors import (
     ConversionError,
@@ -29,11 +31,13 @@ from .interpreter.errors import (
 from .interpreter.format.model import load_model
 from .interpreter.format.writer import write_model
 from .interpreter.graph import TensorSpec, TensorType
+from .interpreter.limits import Limits
 from .interpreter.ops.custom_op import CustomOp, custom_op
 from .interpreter.report import DelegationReport
 from .interpreter.runner import SignatureRunner
 from .interpreter.runtime.delegate import Delegate
 from .interpreter_api import Interpreter, InterpreterWithCustomOps, load_delegate
+from .quantizer_api import quantize, quantize_with_report
 
 __version__ = "0.1.0"
 
@@ -49,12 +53,14 @@ __all__ = [
     "InterpreterWithCustomOps",
     "KernelError",
     "LimitError",
+    "Limits",
     "MissingDependencyError",
     "ModelError",
     "OpResolverType",
     "OpsSet",
     "Optimize",
     "PolicyError",
+    "QuantizationReport",
     "SignatureRunner",
     "StateError",
     "TFLiteConverter",
@@ -66,5 +72,7 @@ __all__ = [
     "custom_op",
     "load_delegate",
     "load_model",
+    "quantize",
+    "quantize_with_report",
     "write_model",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `tflite-cupy demo | inspect | run | report | doctor`.
+"""The command line: `tflite-cupy demo | convert | inspect | run | report | doctor`.
 
 Exit codes: 0 success, 1 a model or a check failed, 2 wrong usage, 3 a package or device is missing. Results go to
 stdout, everything else to stderr; with `--json` stdout holds one JSON object, errors included.
@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .commands import demo, doctor, inspect, report, run
+from .commands import convert, demo, doctor, inspect, report, run
 from .commands.output import emit_json
 from .interpreter.errors import InputError, MissingDependencyError, TfliteError
 
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tflite-cupy {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (demo, inspect, run, report, doctor):
+    for command in (demo, convert, inspect, run, report, doctor):
         subparser = command.add(commands)
         subparser.add_argument("--json", action="store_true", help="print one JSON object on stdout, nothing else")
         subparser.set_defaults(main=command.main)

@@ -39,7 +39,7 @@ def dilation(graph: Rewriter, node: DraftNode) -> None:
 @fuses(*WINDOWS)
 def padding(graph: Rewriter, node: DraftNode) -> None:
     """valid_conv(pad(x)) -> same_conv(x), where that pads alike."""
-    pad = graph.maker(node.inputs[0])
+    pad = graph.source(node.inputs[0])
     if pad is None or pad.op != "PAD" or node.attributes["padding"] != Padding.VALID:
         return
     image, pads = pad.inputs
@@ -48,8 +48,7 @@ def padding(graph: Rewriter, node: DraftNode) -> None:
     if pads.data is None or pads.data.tolist() != _same_pads(node, image):
         return
     node.attributes["padding"] = Padding.SAME
-    node.inputs[0] = image
-    graph.gone.add(pad)
+    graph.bypass(node, 0, image)
 
 
 def _is_plain(node: DraftNode) -> bool:

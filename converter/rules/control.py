@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...interpreter.graph import TensorType
-from ..draft import DraftGraph, DraftTensor
+from ..draft import DraftGraph, DraftNode, DraftTensor
 from ..inline import Argument, Spec, inline
 from ..lower import Lowering, NotBuiltin, lowers
+from ..resources import branch_functions
 from ..tfgraph import TfValue
 
 
@@ -25,6 +26,40 @@ def if_(op: Lowering) -> Sequence[DraftTensor]:
     operands = [op.graph.tensor(v) for v, a in zip(values, arguments, strict=True) if isinstance(a, Spec)]
     return op.emit_many("IF", [_condition(op), *operands], op.results(), then_subgraph_index=branches[0],
                         else_subgraph_index=branches[1])  # fmt: skip
+
+
+@lowers("Case", "StatelessCase")
+def case(op: Lowering) -> Sequence[DraftTensor]:
+    """Conditionals within conditionals: is it the first branch, else is it the second, ... else the last."""
+    values = op.node.inputs[1:]
+    arguments = [_bound(value) for value in values]
+    conversion, name = op.graph.conversion, f"{op.graph.draft.name}/{op.node.name}"
+    branches = []
+    for i, function in enumerate(branch_functions(op.node)):
+        branch = conversion.subgraph(conversion.functions.body(function), arguments, f"{name}/{i}")
+        branch.inputs.insert(0, DraftTensor(f"{branch.name}/index", TensorType.INT32, ()))
+        branches.append(branch)
+    operands = [op.graph.tensor(v) for v, a in zip(values, arguments, strict=True) if isinstance(a, Spec)]
+    chosen = DraftGraph(name, [op.input(0), *operands])
+    _choose(chosen, op.results(), branches, 0)
+    op.graph.draft.nodes.extend(chosen.nodes)
+    return chosen.outputs
+
+
+def _choose(graph: DraftGraph, results: list[DraftTensor], branches: Sequence[DraftGraph], number: int) -> None:
+    """Let a graph, the inputs of which are an index and the operands, run the branch `number` or one after it."""
+    last = number == len(branches) - 2 or len(branches) == 1
+    otherwise = branches[-1]
+    if not last:
+        copies = [DraftTensor(t.name, t.type, t.dims) for t in graph.inputs]
+        otherwise = DraftGraph(f"{graph.name}/else", copies)
+        _choose(otherwise, [DraftTensor(t.name, t.type, t.dims) for t in results], branches, number + 1)
+    tests = DraftTensor(f"{graph.name}/test", TensorType.BOOL, ())
+    wanted = DraftTensor(f"{graph.name}/number", TensorType.INT32, (), np.array(number, np.int32))
+    graph.nodes.append(DraftNode("EQUAL", [graph.inputs[0], wanted], [tests], origin=graph.name))
+    attributes = {"then_subgraph_index": branches[number], "else_subgraph_index": otherwise}
+    graph.nodes.append(DraftNode("IF", [tests, *graph.inputs], results, attributes, origin=graph.name, effect=True))
+    graph.outputs = results
 
 
 def _condition(op: Lowering) -> DraftTensor:

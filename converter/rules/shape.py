@@ -6,7 +6,15 @@ import numpy as np
 
 from ..draft import DraftTensor
 from ..lower import Lowering, lowers
-from .types import ARITHMETIC, BF16, COMMON, F16, FIXED, STRING
+from .conv import padded
+from .steps import number, pairs
+from .steps import reshape as reshaped
+from .types import C64
+
+
+@lowers("Copy", "DebugIdentity", "DebugIdentityV2", "DeepCopy")
+def copy(op: Lowering) -> DraftTensor:
+    return op.input(0)
 
 
 @lowers("EnsureShape")
@@ -19,7 +27,6 @@ def ensure_shape(op: Lowering) -> DraftTensor:
 
 @lowers("Reshape")
 def reshape(op: Lowering) -> DraftTensor:
-    op.require_type(0, *FIXED, STRING)
     shape = _reshape_target(op)
     new_shape = () if shape.data is None else tuple(int(n) for n in shape.data)
     return op.emit("RESHAPE", op.input(0), shape, new_shape=new_shape)
@@ -38,7 +45,6 @@ def _reshape_target(op: Lowering) -> DraftTensor:
 
 @lowers("Squeeze")
 def squeeze(op: Lowering) -> DraftTensor:
-    op.require_type(0, *FIXED, STRING)
     axes = op.attr("squeeze_dims", ())
     if not axes:
         dims = op.dims(0)
@@ -51,13 +57,12 @@ def squeeze(op: Lowering) -> DraftTensor:
 
 @lowers("ExpandDims")
 def expand_dims(op: Lowering) -> DraftTensor:
-    op.require_type(0, *FIXED, STRING)
     return op.emit("EXPAND_DIMS", op.input(0), op.int32(1))
 
 
 @lowers("Shape")
 def shape(op: Lowering) -> DraftTensor:
-    return op.emit("SHAPE", op.input(0), out_type=op.graph.type_of(op.output()))
+    return op.emit("SHAPE", op.input(0), out_type=op.output_type())
 
 
 @lowers("ShapeN")
@@ -73,7 +78,7 @@ def rank(op: Lowering) -> DraftTensor:
 
 @lowers("Size")
 def size(op: Lowering) -> DraftTensor:
-    out_type = op.graph.type_of(op.output())
+    out_type = op.output_type()
     dims = op.tensor(out_type, (op.node.inputs[0].rank,), "/shape")
     op.emit("SHAPE", op.input(0), out=dims, out_type=out_type)
     return op.emit("REDUCE_PROD", dims, np.array([0], np.int32), keep_dims=False)
@@ -81,7 +86,6 @@ def size(op: Lowering) -> DraftTensor:
 
 @lowers("Transpose")
 def transpose(op: Lowering) -> DraftTensor:
-    op.require_type(0, *FIXED)
     order = op.known(1)
     if order is not None and order.tolist() == sorted(order.tolist()):
         return op.input(0)
@@ -90,19 +94,43 @@ def transpose(op: Lowering) -> DraftTensor:
 
 @lowers("Fill")
 def fill(op: Lowering) -> DraftTensor:
-    op.require_type(1, *FIXED, STRING)
     return op.emit("FILL", op.int32(0), op.input(1))
+
+
+@lowers("Empty")
+def empty(op: Lowering) -> DraftTensor:
+    """Zeros: what is not initialised may be anything."""
+    return op.emit("FILL", op.int32(0), np.zeros((), op.output_type().dtype))
 
 
 @lowers("Range")
 def range_(op: Lowering) -> DraftTensor:
-    op.require_type(0, *ARITHMETIC)
     return op.emit("RANGE", *op.inputs)
+
+
+@lowers("LinSpace")
+def lin_space(op: Lowering) -> DraftTensor:
+    """start + i * (stop - start) / (n - 1), and `stop` itself at the end."""
+    count = int(op.const(2, "the number of elements"))
+    start, stop = op.input(0), op.input(1)
+    first, last = (reshaped(op, x, (1,)) for x in (start, stop))
+    if count == 1:
+        return first
+    distance = op.emit("SUB", stop, start, out=op.tensor(start.type, (), "/distance"))
+    delta = op.emit("DIV", distance, number(count - 1), out=op.tensor(start.type, (), "/delta"))
+    steps = op.emit("MUL", np.arange(count - 1, dtype=np.float32), delta,
+                    out=op.tensor(start.type, (count - 1,), "/steps"))  # fmt: skip
+    inside = op.emit("ADD", steps, start, out=op.tensor(start.type, (count - 1,), "/inside"))
+    return op.emit("CONCATENATION", inside, last, axis=0, fused_activation_function=0)
+
+
+@lowers("Bitcast")
+def bitcast(op: Lowering) -> DraftTensor:
+    return op.emit("BITCAST", op.input(0))
 
 
 @lowers("BroadcastTo")
 def broadcast_to(op: Lowering) -> DraftTensor:
-    op.require_type(0, *FIXED)
     return op.emit("BROADCAST_TO", op.input(0), op.int32(1), version=2)
 
 
@@ -113,24 +141,24 @@ def broadcast_args(op: Lowering) -> DraftTensor:
 
 @lowers("Tile")
 def tile(op: Lowering) -> DraftTensor:
-    op.require_type(0, *FIXED, STRING)
     return op.emit("TILE", op.input(0), op.int32(1))
 
 
 @lowers("Pad")
 def pad(op: Lowering) -> DraftTensor:
-    op.require_type(0, *COMMON, F16, BF16)
+    """Complex numbers are padded as pairs."""
+    if op.type(0) is C64:
+        pads = np.vstack([op.const(1, "the padding"), [[0, 0]]]).astype(np.int32)
+        return op.emit("BITCAST", padded(op, pairs(op, op.input(0)), pads))
     return op.emit("PAD", op.input(0), op.int32(1))
 
 
 @lowers("PadV2")
 def pad_v2(op: Lowering) -> DraftTensor:
-    op.require_type(0, *COMMON, F16, BF16)
     return op.emit("PADV2", op.input(0), op.int32(1), op.input(2))
 
 
 @lowers("MirrorPad")
 def mirror_pad(op: Lowering) -> DraftTensor:
-    op.require_type(0, *FIXED)
     mode = {"REFLECT": 0, "SYMMETRIC": 1}[op.attr("mode")]
     return op.emit("MIRROR_PAD", op.input(0), op.int32(1), mode=mode)

@@ -1,14 +1,12 @@
-"""Variables and lookup tables."""
+"""Variables and lookup tables. What else works on variables was written out before (`expand`)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ...interpreter.errors import ConversionError
 from ...interpreter.graph import TensorType
 from ..draft import DraftTensor
 from ..lower import Lowering, NotBuiltin, lowers
-from ..state import check
 
 
 @lowers("ReadVariableOp")
@@ -19,24 +17,6 @@ def read(op: Lowering) -> DraftTensor:
 @lowers("AssignVariableOp")
 def assign(op: Lowering) -> list[DraftTensor]:
     return op.emit_many("ASSIGN_VARIABLE", [_handle(op), op.input(1)], [])
-
-
-@lowers("AssignAddVariableOp", "AssignSubVariableOp")
-def assign_sum(op: Lowering) -> list[DraftTensor]:
-    op.require_type(1, TensorType.FLOAT32, TensorType.INT32, TensorType.INT64)
-    handle, delta = _handle(op), op.input(1)
-    dims = op.node.inputs[0].resource.dims
-    before, after = (op.tensor(delta.type, dims, f"/{when}") for when in ("before", "after"))
-    op.emit("READ_VARIABLE", handle, out=before)
-    op.emit("ADD" if op.node.op == "AssignAddVariableOp" else "SUB", before, delta, out=after)
-    return op.emit_many("ASSIGN_VARIABLE", [handle, after], [])
-
-
-@lowers("VariableShape")
-def variable_shape(op: Lowering) -> DraftTensor:
-    static = op.node.inputs[0].resource.dims
-    op.require(static is not None and None not in static, "the variable's shape is not known")
-    return op.constant(np.array(static, op.graph.type_of(op.output()).dtype))
 
 
 @lowers("LookupTableFindV2")
@@ -52,12 +32,10 @@ def table_size(op: Lowering) -> DraftTensor:
 
 
 def _handle(op: Lowering) -> DraftTensor:
-    """The handle that a node works on. Gives the node up if what is behind it is unknown or has no builtin form."""
+    """The handle that a node works on. Gives the node up if what is behind it is unknown or TensorFlow's to keep."""
     resource = op.node.inputs[0].resource
     if resource is None:
         raise NotBuiltin("which variable or table it works on is decided at run time")
-    try:
-        check(resource)
-    except ConversionError as error:
-        raise NotBuiltin(str(error)) from error
+    if resource.flex is not None:
+        raise NotBuiltin(resource.flex)
     return op.input(0)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tflite_cupy as lite
-from tests.converter.oracle import BOTH, convert, pytestmark_converter, run
+from tests.converter.oracle import BOTH, convert, pytestmark_converter, run, weights
 from tflite_cupy.interpreter.errors import StateError
 from tflite_cupy.interpreter.format.model import load_model
 
@@ -115,17 +115,23 @@ def test_custom_operators() -> None:
 
 def test_unknown_operator_sets_are_an_error() -> None:
     converter = Converter.from_concrete_functions({"show": texts()})
-    converter.target_spec.supported_ops = ["TFLITE_BUILTINS_INT8"]
-    with pytest.raises(lite.ConversionError, match=r"TFLITE_BUILTINS_INT8.*TFLITE_BUILTINS, SELECT_TF_OPS are"):
+    converter.target_spec.supported_ops = ["EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"]
+    with pytest.raises(lite.ConversionError, match=r"INT16_WEIGHTS_INT8.*TFLITE_BUILTINS, .*SELECT_TF_OPS are"):
+        converter.convert()
+    converter.target_spec.supported_ops = []
+    with pytest.raises(lite.ConversionError, match="supported_ops is empty"):
         converter.convert()
 
 
-@pytest.mark.parametrize("attribute", ["optimizations", "representative_dataset"])
-def test_quantisation_is_refused(attribute: str) -> None:
-    converter = Converter.from_concrete_functions({"show": texts()})
-    setattr(converter, attribute, [lite.Optimize.DEFAULT])
-    with pytest.raises(lite.ConversionError, match="quantisation is not available yet"):
-        converter.convert()
+@pytest.mark.parametrize("mine", [True, False])
+def test_optimisations_of_tensorflow_are_accepted(mine: bool) -> None:
+    import tensorflow as tf
+
+    function = tf.function(lambda x: x @ weights(64, 64), input_signature=[tf.TensorSpec([None, 64])])
+    converter = Converter.from_concrete_functions({"f": function})
+    plain = converter.convert()
+    converter.optimizations = [(lite if mine else tf.lite).Optimize.DEFAULT]
+    assert len(converter.convert()) < len(plain) / 2
 
 
 def test_functions_must_be_functions() -> None:
@@ -157,7 +163,9 @@ def test_saved_models_must_have_the_signature(tmp_path: Path) -> None:
         lite.ConversionError, match=r"Invalid signature key 'nope' found\. Valid keys are 'encode,decode'"
     ):
         Converter.from_saved_model(tmp_path / "two", ["nope"])
-    with pytest.raises(lite.ConversionError, match=r"^Only support at least one signature key"):
+    with pytest.raises(lite.ConversionError, match=r"Did you mean 'encode'\?"):
+        Converter.from_saved_model(tmp_path / "two", ["encod"])
+    with pytest.raises(lite.ConversionError, match=r"^Only support at least one signature key\..*`signatures=`"):
         Converter.from_saved_model(tmp_path / "none")
     with pytest.raises(lite.ConversionError, match="could not be loaded"):
         Converter.from_saved_model(tmp_path / "nothing")

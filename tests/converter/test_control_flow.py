@@ -12,6 +12,7 @@ from tests.converter.oracle import (
     check,
     compare,
     convert,
+    converted,
     interpreter,
     matrix,
     pytestmark_converter,
@@ -86,6 +87,30 @@ def test_either_branch_runs(condition: bool) -> None:
     compare(got, {"output_0": x + 1 if condition else x - 1})
 
 
+def chosen(tf: Any, n: Any, x: Any) -> Any:
+    return tf.switch_case(n, [lambda: x + 1, lambda: x * weights(3), lambda: tf.cond(n > 5, lambda: x - 9, lambda: -x)])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 7, -1])
+@pytest.mark.parametrize("runtime", ["ours", pytest.param("reference", marks=pytest.mark.reference)])
+def test_a_switch_runs_one_branch(number: int, runtime: str) -> None:
+    check(Case(chosen, [":int32", "?,3"], values={0: number}), "dynamic", runtime)
+
+
+def test_a_switch_that_writes_variables() -> None:
+    import tensorflow as tf
+
+    v = tf.Variable(1.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
+    def step(n: Any) -> Any:
+        tf.switch_case(n, [lambda: v.assign_add(1.0), lambda: v.assign(v * 10), lambda: v.assign(0.0)])
+        return v.read_value()
+
+    runner = interpreter(convert({"step": step}, flex=False)).get_signature_runner("step")
+    assert [float(runner(n=np.int32(n))["output_0"]) for n in (0, 1, 0, 5, 0)] == [2, 20, 21, 0, 1]
+
+
 def squares(tf: Any, n: Any, **options: Any) -> Any:
     """0, 1, 4, ... written to a TensorArray in a loop."""
     array = tf.TensorArray(tf.float32, **options)
@@ -109,6 +134,65 @@ LISTS = {
         flex="TensorListReserve TensorListSetItem TensorListStack",
     ),
 }
+
+
+def scattered(tf: Any, x: Any) -> Any:
+    array = tf.TensorArray(tf.float32, 5, element_shape=[3]).scatter([4, 0, 2], x)
+    return array.gather([0, 2, 4]), array.stack()
+
+
+def ragged_rows(tf: Any, x: Any) -> Any:
+    array = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None])
+    for i in range(3):
+        array = array.write(i, x[: i + 1])
+    return array.concat(), array.read(1), array.size()
+
+
+def nested(tf: Any, x: Any) -> Any:
+    """A loop within a loop, both of which fill arrays."""
+
+    def row(i: Any) -> Any:
+        inner = tf.TensorArray(tf.float32, 3)
+        return tf.while_loop(lambda j, a: j < 3, lambda j, a: (j + 1, a.write(j, x[i, j] * tf.cast(j, tf.float32))),
+                             [0, inner])[1].stack()  # fmt: skip
+
+    outer = tf.TensorArray(tf.float32, tf.shape(x)[0])
+    body = lambda i, a: (i + 1, a.write(i, row(i)))  # noqa: E731
+    return tf.while_loop(lambda i, a: i < tf.shape(x)[0], body, [0, outer])[1].stack()
+
+
+def filtered(tf: Any, x: Any) -> Any:
+    """An array that grows in some turns only."""
+    array = tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=[])
+
+    def turn(i: Any, a: Any) -> Any:
+        return i + 1, tf.cond(x[i] > 0, lambda: a.write(a.size(), x[i]), lambda: a)
+
+    return tf.while_loop(lambda i, a: i < tf.size(x), turn, [0, array])[1].stack()
+
+
+ARRAYS = {
+    "scatter and gather": (scattered, ["3,3"]),
+    "rows of different lengths": (ragged_rows, ["4"]),
+    "loops within loops": (nested, ["?,3"]),
+    "array that grows in some turns": (filtered, ["6"]),
+    "map": (lambda tf, x: tf.map_fn(lambda r: tf.reduce_sum(r) * r, x), ["?,3"]),
+    "map to two results": (lambda tf, x: tf.map_fn(lambda r: (r + 1, tf.cast(r[0] > 0, tf.int32)), x,
+                                                   fn_output_signature=(tf.float32, tf.int32)), ["?,3"]),
+    "fold": (lambda tf, x: tf.foldl(lambda a, r: a * 0.5 + r, x), ["?,3"]),
+    "scan": (lambda tf, x: tf.scan(lambda a, r: a + r, x), ["?,3"]),
+    "vectorized map": (lambda tf, x: tf.vectorized_map(lambda r: r / (1 + tf.reduce_max(r)), x), ["?,3"]),
+    "split": (lambda tf, x: tf.TensorArray(tf.float32, 2, infer_shape=False).split(x, [1, 3]).read(1), ["4,2"]),
+    "unstacked strings": (lambda tf, x: tf.TensorArray(tf.string, 3).unstack(x).read(2), ["3:string"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("shapes", ["dynamic", "static"])
+def test_arrays_give_what_tensorflow_gives(name: str, shapes: str) -> None:
+    function, inputs = ARRAYS[name]
+    case = converted(Case(function, inputs), shapes == "static")
+    compare(run(case.content, "case", case.inputs), case.expected)
 
 
 @pytest.mark.parametrize(("case", "shapes", "runtime"), matrix(LISTS))

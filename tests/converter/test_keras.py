@@ -193,26 +193,6 @@ def test_demo_models() -> None:
     }
 
 
-@pytest.mark.slow
-@pytest.mark.reference
-@pytest.mark.parametrize(
-    ("name", "budget"),
-    [("MobileNet", 31), ("MobileNetV2", 65), ("ResNet50", 75), ("EfficientNetB0", 303), ("DenseNet121", 249)],
-)
-def test_node_budgets_of_applications(name: str, budget: int) -> None:
-    """Within 5 % of the official converter's nodes, no Flex node, TensorFlow's results."""
-    import keras
-
-    keras.utils.set_random_seed(1)
-    model = getattr(keras.applications, name)(weights=None)
-    content, report = converted(model)
-    assert report.flex_count == 0
-    assert report.builtin_count <= budget, str(report)
-    x = example(model, 1)
-    got = interpreter(content, "reference").get_signature_runner()(**{model.inputs[0].name: x})
-    compare(got, {"output_0": np.asarray(model(x, training=False))}, 1e-4)
-
-
 def test_mobilenet_v2_stays_within_its_node_budget() -> None:
     import keras
 

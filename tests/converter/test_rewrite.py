@@ -35,10 +35,25 @@ class Builder:
         data = np.asarray(array, dtype)
         return DraftTensor("constant", TensorType.of(data.dtype), data.shape, data)
 
-    def add(self, op: str, dims: tuple[int, ...], *inputs: DraftTensor, **attributes: Any) -> DraftTensor:
-        out = DraftTensor(op.lower(), F32, dims)
+    def add(self, op: str, dims: tuple[int, ...], *inputs: DraftTensor, type: TensorType = F32,
+            **attributes: Any) -> DraftTensor:  # fmt: skip
+        out = DraftTensor(op.lower(), type, dims)
         self.graph.nodes.append(DraftNode(op, list(inputs), [out], attributes))
         return out
+
+    def reshape(self, x: DraftTensor, *dims: int) -> DraftTensor:
+        return self.add("RESHAPE", dims, x, self.constant(dims, np.int32), new_shape=dims)
+
+    def transpose(self, x: DraftTensor, *order: int) -> DraftTensor:
+        assert x.static is not None
+        return self.add("TRANSPOSE", tuple(x.static[i] for i in order), x, self.constant(order, np.int32))
+
+    def mean(self, x: DraftTensor, *axes: int, dims: tuple[int, ...]) -> DraftTensor:
+        return self.add("MEAN", dims, x, self.constant(axes, np.int32), keep_dims=False)
+
+    def cast(self, x: DraftTensor, type: TensorType) -> DraftTensor:
+        assert x.static is not None
+        return self.add("CAST", x.static, x, type=type, in_data_type=x.type, out_data_type=type)
 
     def conv(self, x: DraftTensor, filters: int = 4, size: int = 3, padding: Padding = Padding.SAME, stride: int = 1,
              dims: tuple[int, ...] | None = None) -> DraftTensor:  # fmt: skip
@@ -144,13 +159,136 @@ def product_between_reshapes(b: Builder) -> DraftTensor:
 
 
 def two_reshapes(b: Builder) -> DraftTensor:
-    flat = b.add("RESHAPE", (36, 3), b.x, b.constant([-1, 3], np.int32), new_shape=(-1, 3))
-    return b.add("RESHAPE", (6, 18), flat, b.constant([6, 18], np.int32), new_shape=(6, 18))
+    return b.reshape(b.reshape(b.x, 36, 3), 6, 18)
+
+
+def reshapes_of_all_kinds(b: Builder) -> DraftTensor:
+    flat = b.add("SQUEEZE", (6, 6, 3), b.x, squeeze_dims=(0,))
+    back = b.add("EXPAND_DIMS", IMAGE, flat, b.constant(0, np.int32))
+    return b.add("ABS", IMAGE, back)
+
+
+def reshaped_for_two(b: Builder) -> DraftTensor:
+    flat = b.reshape(b.x, 36, 3)
+    return b.add("MUL", (6, 18), b.reshape(flat, 6, 18), b.reshape(b.add("EXP", (36, 3), flat), 6, 18))
+
+
+def flattened_for_a_product(b: Builder) -> DraftTensor:
+    y = b.dense(b.reshape(b.x, 1, 108), 5)
+    b.graph.nodes[-1].attributes["keep_num_dims"] = False
+    return y
+
+
+def reshaped_beside(b: Builder) -> DraftTensor:
+    row = b.add("EXP", (1, 1, 1, 3), b.mean(b.x, 1, 2, dims=(1, 3)))
+    b.graph.nodes[-2].attributes["keep_dims"] = True
+    b.graph.nodes[-2].outputs[0].dims = (1, 1, 1, 3)
+    return b.add("ADD", IMAGE, b.x, b.reshape(row, 3))
+
+
+def reshaped_beside_to_grow(b: Builder) -> DraftTensor:
+    flat = b.reshape(b.x, 6, 6, 3)
+    return b.add("ADD", IMAGE, b.reshape(b.add("EXP", (6, 6, 3), flat), 1, 6, 6, 3), b.add("ABS", (6, 6, 3), flat))
+
+
+def transposed_and_back(b: Builder) -> DraftTensor:
+    return b.add("ABS", IMAGE, b.transpose(b.transpose(b.x, 0, 3, 1, 2), 0, 2, 3, 1))
+
+
+def transposed_twice(b: Builder) -> DraftTensor:
+    return b.transpose(b.transpose(b.x, 0, 3, 1, 2), 3, 1, 2, 0)
+
+
+def transposed_ones(b: Builder) -> DraftTensor:
+    return b.transpose(b.x, 1, 2, 0, 3)
+
+
+def mean_over_ones(b: Builder) -> DraftTensor:
+    return b.mean(b.x, 0, dims=(6, 6, 3))
+
+
+def mean_and_its_dimensions(b: Builder) -> DraftTensor:
+    return b.reshape(b.mean(b.x, 1, -2, dims=(1, 3)), 1, 1, 1, 3)
+
+
+def mean_reshaped_otherwise(b: Builder) -> DraftTensor:
+    return b.reshape(b.mean(b.x, 1, 2, dims=(1, 3)), 1, 3, 1, 1)
+
+
+def padded_for_two(b: Builder) -> DraftTensor:
+    pads = b.constant([[0, 0], [0, 1], [0, 1], [0, 0]], np.int32)
+    wide = b.add("PAD", (1, 7, 7, 3), b.x, pads)
+    first, second = (b.conv(wide, padding=Padding.VALID, stride=2, dims=(1, 3, 3, 4)) for _ in range(2))
+    return b.add("MUL", (1, 3, 3, 4), first, second)
+
+
+def cast_there_and_back(b: Builder) -> DraftTensor:
+    return b.add("ABS", IMAGE, b.cast(b.cast(b.x, TensorType.FLOAT64), F32))
+
+
+def cast_through_a_narrow_type(b: Builder) -> DraftTensor:
+    return b.cast(b.cast(b.x, TensorType.INT32), F32)
 
 
 def hard_swish(b: Builder) -> DraftTensor:
     clipped = b.add("RELU6", IMAGE, b.add("ADD", IMAGE, b.x, b.constant(3)))
     return b.add("MUL", IMAGE, b.add("MUL", IMAGE, clipped, b.constant(1 / 6)), b.x)
+
+
+def hard_swish_in_the_end(b: Builder) -> DraftTensor:
+    clipped = b.add("RELU6", IMAGE, b.add("ADD", IMAGE, b.constant(3), b.x))
+    return b.add("DIV", IMAGE, b.add("MUL", IMAGE, b.x, clipped), b.constant(6))
+
+
+def sevenths(b: Builder) -> DraftTensor:
+    clipped = b.add("RELU6", IMAGE, b.add("ADD", IMAGE, b.x, b.constant(3)))
+    return b.add("DIV", IMAGE, b.add("MUL", IMAGE, b.x, clipped), b.constant(7))
+
+
+def clipped_to(low: float, high: float, *, low_first: bool = True) -> Callable[[Builder], DraftTensor]:
+    def build(b: Builder) -> DraftTensor:
+        bounds = [("MAXIMUM", low), ("MINIMUM", high)]
+        x = b.add("ABS", IMAGE, b.x)
+        for op, bound in bounds if low_first else bounds[::-1]:
+            x = b.add(op, IMAGE, x, b.constant(bound))
+        return x
+
+    return build
+
+
+def clipped_after_a_convolution(b: Builder) -> DraftTensor:
+    return b.add("MAXIMUM", (1, 6, 6, 4), b.constant(0), b.conv(b.x))
+
+
+def last_axis(b: Builder, op: str, x: DraftTensor) -> DraftTensor:
+    return b.add(op, (1, 6, 6, 1), x, b.constant([3], np.int32), keep_dims=True)
+
+
+def softmax(b: Builder) -> DraftTensor:
+    power = b.add("EXP", IMAGE, b.add("SUB", IMAGE, b.x, last_axis(b, "REDUCE_MAX", b.x)))
+    return b.add("DIV", IMAGE, power, last_axis(b, "SUM", power))
+
+
+def softmax_used_before(b: Builder) -> DraftTensor:
+    power = b.add("EXP", IMAGE, b.add("SUB", IMAGE, b.x, last_axis(b, "REDUCE_MAX", b.x)))
+    return b.add("ADD", IMAGE, power, b.add("DIV", IMAGE, power, last_axis(b, "SUM", power)))
+
+
+def normalised(epsilon: float) -> Callable[[Builder], DraftTensor]:
+    def build(b: Builder) -> DraftTensor:
+        total = last_axis(b, "SUM", b.add("SQUARE", IMAGE, b.x))
+        root = b.add("RSQRT", (1, 6, 6, 1), b.add("MAXIMUM", (1, 6, 6, 1), total, b.constant(epsilon)))
+        return b.add("MUL", IMAGE, b.x, root)
+
+    return build
+
+
+def squared_difference(b: Builder) -> DraftTensor:
+    return b.add("SQUARE", IMAGE, b.add("SUB", IMAGE, b.x, b.weights(3)))
+
+
+def reciprocal_root(b: Builder) -> DraftTensor:
+    return b.add("DIV", IMAGE, b.constant(1), b.add("SQRT", IMAGE, b.add("EXP", IMAGE, b.x)))
 
 
 CASES: dict[str, tuple[Callable[[Builder], DraftTensor], list[str]]] = {
@@ -173,6 +311,33 @@ CASES: dict[str, tuple[Callable[[Builder], DraftTensor], list[str]]] = {
     "unused": (unused, ["ABS"]),
     "product between reshapes": (product_between_reshapes, ["FULLY_CONNECTED"]),
     "two reshapes": (two_reshapes, ["RESHAPE"]),
+    "reshapes of all kinds": (reshapes_of_all_kinds, ["ABS"]),
+    "reshaped for two": (reshaped_for_two, ["RESHAPE", "RESHAPE", "EXP", "RESHAPE", "MUL"]),
+    "flattened for a product": (flattened_for_a_product, ["FULLY_CONNECTED"]),
+    "reshaped beside": (reshaped_beside, ["MEAN", "EXP", "ADD"]),
+    "reshaped beside to grow": (reshaped_beside_to_grow, ["RESHAPE", "EXP", "RESHAPE", "ABS", "ADD"]),
+    "transposed and back": (transposed_and_back, ["ABS"]),
+    "transposed twice": (transposed_twice, ["TRANSPOSE"]),
+    "transposed ones": (transposed_ones, ["RESHAPE"]),
+    "mean over ones": (mean_over_ones, ["RESHAPE"]),
+    "mean and its dimensions": (mean_and_its_dimensions, ["MEAN"]),
+    "mean reshaped otherwise": (mean_reshaped_otherwise, ["MEAN", "RESHAPE"]),
+    "padded for two": (padded_for_two, ["CONV_2D", "CONV_2D", "MUL"]),
+    "cast there and back": (cast_there_and_back, ["ABS"]),
+    "hard swish in the end": (hard_swish_in_the_end, ["HARD_SWISH"]),
+    "sevenths": (sevenths, ["ADD", "MUL", "DIV"]),
+    "clipped to 0 and 6": (clipped_to(0, 6), ["ABS", "RELU6"]),
+    "clipped to 1 and -1": (clipped_to(-1, 1, low_first=False), ["ABS", "RELU_N1_TO_1"]),
+    "clipped to 0 and 1": (clipped_to(0, 1, low_first=False), ["ABS", "RELU_0_TO_1"]),
+    "clipped to 0.5 and 1": (clipped_to(0.5, 1), ["ABS", "MAXIMUM", "MINIMUM"]),
+    "clipped after a convolution": (clipped_after_a_convolution, ["CONV_2D"]),
+    "softmax": (softmax, ["SOFTMAX"]),
+    "softmax used before": (softmax_used_before, ["REDUCE_MAX", "SUB", "EXP", "SUM", "DIV", "ADD"]),
+    "normalised": (normalised(1e-12), ["L2_NORMALIZATION"]),
+    "normalised with another floor": (normalised(1e-6), ["SQUARE", "SUM", "MAXIMUM", "RSQRT", "MUL"]),
+    "squared difference": (squared_difference, ["SQUARED_DIFFERENCE"]),
+    "reciprocal root": (reciprocal_root, ["EXP", "RSQRT"]),
+    "cast through a narrow type": (cast_through_a_narrow_type, ["CAST", "CAST"]),
     "hard swish": (hard_swish, ["HARD_SWISH"]),
 }
 

@@ -1,4 +1,4 @@
-"""Rules of images: convolutions and what is folded into them, pooling, resizing, blocks."""
+"""Convolutions and what is folded into them; the rules one by one are in test_rule_matrix.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.converter.oracle import Case, check, matrix, pytestmark_converter, weights
+from tests.converter.oracle import Case, check, compare, convert, matrix, pytestmark_converter, run, weights
 
 pytestmark = pytestmark_converter
 
@@ -66,18 +66,8 @@ CASES = {
     "conv of unknown size": Case(
         lambda tf, x: tf.nn.conv2d(x, weights(1, 1, 3, 5), 1, "VALID"), ["?,?,?,3"], "CONV_2D"
     ),
-    "conv of doubles": Case(
-        lambda tf, x: tf.nn.conv2d(x, weights(3, 3, 3, 5).astype(np.float64), 1, "SAME"),
-        [f"{IMAGE}:float64"],
-        flex="Conv2D",
-    ),
     "conv 1d": Case(
         lambda tf, x: tf.nn.conv1d(x, weights(3, 3, 5), 1, "SAME"), ["?,9,3"], "EXPAND_DIMS CONV_2D SQUEEZE"
-    ),
-    "conv 3d": Case(
-        lambda tf, x: tf.nn.conv3d(x, weights(3, 2, 2, 2, 4), [1, 1, 2, 1, 1], "SAME") + weights(4),
-        ["?,5,6,7,2"],
-        "CONV_3D",
     ),
     "depthwise same": depthwise(1, "SAME"),
     "depthwise valid strided": depthwise(2, "VALID"),
@@ -138,25 +128,7 @@ CASES = {
     "pool over channels": Case(
         lambda tf, x: tf.nn.max_pool(x, [1, 1, 1, 3], [1, 1, 1, 3], "VALID"), [IMAGE], flex="MaxPool"
     ),
-    "resize": Case(
-        lambda tf, x: (
-            tf.image.resize(x, [7, 9]),
-            tf.image.resize(x, [18, 16], "nearest"),
-            tf.compat.v1.image.resize_bilinear(x, [7, 9], align_corners=True),
-        ),
-        [IMAGE],
-        "RESIZE_BILINEAR*2 RESIZE_NEAREST_NEIGHBOR",
-    ),
     "resize to twice the size": Case(lambda tf, x: tf.image.resize(x, 2 * tf.shape(x)[1:3]), ["?,?,?,3"]),
-    "blocks": Case(
-        lambda tf, x: (
-            tf.nn.depth_to_space(x, 2),
-            tf.nn.space_to_depth(x, 2),
-            tf.space_to_batch(x, [2, 2], [[0, 0], [0, 2]]),
-        ),
-        ["?,4,6,4"],
-        "DEPTH_TO_SPACE SPACE_TO_DEPTH SPACE_TO_BATCH_ND",
-    ),
 }
 
 
@@ -164,3 +136,39 @@ CASES = {
 @pytest.mark.filterwarnings("ignore:.*resize_bilinear:DeprecationWarning")
 def test_rule(case: Case, shapes: str, runtime: str) -> None:
     check(case, shapes, runtime)
+
+
+def layers(tf: Any, x: Any, layout: str) -> Any:
+    """A convolution, a depthwise one and pools, as a model with this layout of images has them."""
+    last = layout == "NHWC"
+
+    def plane(first: int, second: int) -> list[int]:
+        return [1, first, second, 1] if last else [1, 1, first, second]
+
+    y = tf.raw_ops.Conv2D(
+        input=x,
+        filter=weights(3, 2, 3, 4),
+        strides=plane(2, 1),
+        padding="SAME",
+        dilations=plane(1, 1),
+        data_format=layout,
+    )
+    y = tf.raw_ops.BiasAdd(value=y, bias=weights(4), data_format=layout)
+    y = tf.raw_ops.DepthwiseConv2dNative(
+        input=y, filter=weights(2, 3, 4, 2), strides=plane(1, 1), padding="VALID", data_format=layout
+    )
+    y = tf.raw_ops.MaxPool(input=y, ksize=plane(2, 1), strides=plane(1, 2), padding="SAME", data_format=layout)
+    return tf.raw_ops.AvgPool(value=y, ksize=plane(1, 2), strides=plane(1, 1), padding="VALID", data_format=layout)
+
+
+@pytest.mark.parametrize("runtime", ["ours", pytest.param("reference", marks=pytest.mark.reference)])
+def test_images_with_channels_first_give_what_those_with_channels_last_give(runtime: str) -> None:
+    """TensorFlow itself has no such kernels for the CPU."""
+    import tensorflow as tf
+
+    x = weights(2, 9, 8, 3, seed=5)
+    spec = tf.TensorSpec([None, 3, 9, 8], tf.float32, name="x")
+    first = tf.function(lambda x: layers(tf, x, "NCHW"), input_signature=[spec], autograph=False)
+    content = convert({"case": first}, flex=False)
+    want = np.asarray(layers(tf, x, "NHWC")).transpose(0, 3, 1, 2)
+    compare(run(content, "case", {"x": x.transpose(0, 3, 1, 2)}, runtime), {"output_0": want})

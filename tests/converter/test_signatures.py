@@ -72,6 +72,35 @@ def test_saved_model_gives_the_same_signatures(tmp_path: Path) -> None:
     np.testing.assert_allclose(run(one, "twice", {"x": x})["output_0"], module.twice(x), rtol=1e-4, atol=1e-4)
 
 
+def test_keys_keep_their_order(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = two_signatures()
+    functions = {"zeta": module.twice.get_concrete_function(), "alpha": module.project.get_concrete_function()}
+    assert [s.key for s in load_model(convert(functions)).signatures] == ["zeta", "alpha"]
+    tf.saved_model.save(module, str(tmp_path), signatures=functions)
+    both = lite.TFLiteConverter.from_saved_model(tmp_path, ["zeta", "alpha"]).convert()
+    assert [s.key for s in load_model(both).signatures] == ["zeta", "alpha"]
+
+
+def test_functions_of_a_saved_model_may_be_named(tmp_path: Path) -> None:
+    """As in models that are published for other programs to build on: functions, and no signatures."""
+    import tensorflow as tf
+
+    module = two_signatures()
+    function = module.twice.get_concrete_function()
+    tf.saved_model.save(module, str(tmp_path / "bare"))
+    tf.saved_model.save(module, str(tmp_path / "both"), signatures={"one": function})
+    with pytest.raises(lite.ConversionError, match=r"^Only support at least one signature key") as error:
+        lite.TFLiteConverter.from_saved_model(tmp_path / "bare")
+    assert "it has project: (float32 [?, 64], float32 []); twice: (float32 [?, 64])" in str(error.value)
+    x = weights(2, 64)
+    for folder, keys in (("bare", ["twice"]), ("both", ["twice", "one"])):
+        content = lite.TFLiteConverter.from_saved_model(tmp_path / folder, keys).convert()
+        assert [s.key for s in load_model(content).signatures] == keys
+        np.testing.assert_allclose(run(content, "twice", {"x": x})["output_0"], function(x), rtol=1e-4, atol=1e-4)
+
+
 def test_a_list_takes_the_functions_names() -> None:
     module = two_signatures()
     functions = [module.twice.get_concrete_function(), module.project.get_concrete_function()]
@@ -82,9 +111,15 @@ def test_a_list_takes_the_functions_names() -> None:
 def test_two_keys_of_one_function_share_a_subgraph() -> None:
     module = two_signatures()
     function = module.twice.get_concrete_function()
-    model = load_model(convert({"a": function, "b": function}))
+    content = convert({"a": function, "b": function}, flex=False)
+    model = load_model(content)
     assert len(model.graphs) == 1
     assert [s.key for s in model.signatures] == ["a", "b"]
+    x = weights(2, 64)
+    for runtime in ("ours", "reference"):
+        first, second = (run(content, key, {"x": x}, runtime)["output_0"] for key in ("a", "b"))
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_allclose(first, module.twice(x), rtol=1e-4, atol=1e-4)
 
 
 def test_two_functions_of_one_name_are_two_signatures() -> None:
@@ -104,6 +139,14 @@ def test_two_functions_of_one_name_are_two_signatures() -> None:
     assert run(content, "triple", {"x": x})["output_0"].tolist() == [3, 6]
     with pytest.raises(lite.ConversionError, match="several functions are called 'scale'"):
         lite.TFLiteConverter.from_concrete_functions(list(functions.values()))
+
+
+def test_signatures_of_one_name_in_a_list_are_told_apart_in_a_dict() -> None:
+    module = two_signatures()
+    function = module.twice.get_concrete_function()
+    with pytest.raises(lite.ConversionError, match="several functions are called 'twice'") as error:
+        lite.TFLiteConverter.from_concrete_functions([function, function])
+    assert "from_concrete_functions({'twice_1': f, 'twice_2': g})" in str(error.value)
 
 
 @pytest.mark.parametrize("runtime", ["ours", pytest.param("reference", marks=pytest.mark.reference)])

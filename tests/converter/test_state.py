@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tflite_cupy as lite
-from tests.converter.oracle import BOTH, convert, interpreter, pytestmark_converter, run, weights
+from tests.converter.oracle import convert, interpreter, pytestmark_converter, run, weights
 from tflite_cupy.converter.resources import Variable
 from tflite_cupy.interpreter.format.model import load_model
 
@@ -116,6 +116,16 @@ def test_an_uninitialised_variable_is_an_error() -> None:
         _ = variable.value
 
 
+def test_a_function_that_captures_what_was_never_set_is_an_error() -> None:
+    import tensorflow as tf
+    from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
+
+    variable = UninitializedVariable(dtype=tf.float32, shape=[2], name="waiting")
+    function = tf.function(lambda x: x + variable, input_signature=[tf.TensorSpec([2])])
+    with pytest.raises(lite.ConversionError, match=r"'waiting' has no value that could be read.*Initialise the model"):
+        convert({"f": function})
+
+
 def test_variables_outlive_their_module() -> None:
     module = counter()
     function = module.read.get_concrete_function()
@@ -209,16 +219,154 @@ def test_a_table_from_a_file_keeps_its_content(tmp_path: Path) -> None:
     assert run(content, "index", {"words": np.array([b"one", b"two"], object)})["index"].tolist() == [1, -1]
 
 
-def test_other_tables_are_an_error() -> None:
+TABLES: dict[str, tuple[list[Any], list[Any], str, str, Any]] = {
+    "int64 to int64": ([5, 7], [50, 70], "int64", "int64", -1),
+    "int64 to float": ([1, 2], [1.0, 4.0], "int64", "float32", 0.5),
+    "string to string": (["a", "b"], ["x", "y"], "string", "string", "?"),
+    "string to float": (["a", "b"], [0.25, 0.5], "string", "float32", -1.0),
+    "int32 to double": ([1, 2], [0.1, 0.2], "int32", "float64", 0.0),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_that_builtin_operators_lack_are_kept_by_tensorflow(name: str) -> None:
     import tensorflow as tf
 
-    squares = table([1, 2], [1.0, 4.0], "int64", "float32", 0.0)
+    keys, values, key_type, value_type, default = TABLES[name]
+    entries = table(keys, values, key_type, value_type, default)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
-    def square(x: Any) -> Any:
-        return squares.lookup(x)
+    @tf.function(input_signature=[tf.TensorSpec([None], key_type)])
+    def look_up(x: Any) -> Any:
+        return {"found": entries.lookup(x), "size": entries.size()}
 
-    converter = lite.TFLiteConverter.from_concrete_functions({"square": square})
-    converter.target_spec.supported_ops = BOTH
-    with pytest.raises(lite.ConversionError, match="neither string to int64 nor int64 to string"):
-        converter.convert()
+    content = convert({"look_up": look_up})
+    query = np.array([*keys, keys[0], b"nowhere" if key_type == "string" else 99])
+    got = run(content, "look_up", {"x": query.astype(object if key_type == "string" else key_type)})
+    expected = [tf.compat.as_bytes(v) if value_type == "string" else v for v in (*values, values[0], default)]
+    assert got["found"].tolist() == np.array(expected, object if value_type == "string" else value_type).tolist()
+    assert got["size"] == 2
+
+
+def mutable_tables() -> list[Any]:
+    import tensorflow as tf
+    from tensorflow.python.ops import lookup_ops
+
+    dense = tf.lookup.experimental.DenseHashTable("int64", "int64", -1, empty_key=-1, deleted_key=-2)
+    return [tf.lookup.experimental.MutableHashTable("string", "int64", -1), dense,
+            lookup_ops.MutableHashTable("int64", "float32", [0.0, 0.0])]  # fmt: skip
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["scalars", "dense", "vectors"])
+def test_a_table_that_the_model_writes(which: int) -> None:
+    import tensorflow as tf
+
+    entries = mutable_tables()[which]
+    row = list(entries._value_shape) if which == 2 else []
+    values = np.float32([[1, 2], [3, 4]]) if which == 2 else np.int64([10, 20])
+    keys = np.array([b"a", b"b"], object) if which == 0 else np.int64([1, 2])
+    entries.insert(keys[:1], values[:1])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], entries.key_dtype), tf.TensorSpec([None, *row], values.dtype)])
+    def insert(keys: Any, values: Any) -> Any:
+        entries.insert(keys, values)
+        return entries.size()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], entries.key_dtype)])
+    def find(keys: Any) -> Any:
+        return tf.ensure_shape(entries.lookup(keys), [None, *row])
+
+    content = convert({"insert": insert, "find": find})
+    interpreters = [interpreter(content) for _ in range(2)]
+    adder, finder = (interpreters[0].get_signature_runner(key) for key in ("insert", "find"))
+    before = finder(keys=keys)["output_0"]
+    np.testing.assert_array_equal(before[0], values[0])
+    assert not np.array_equal(before[1], values[1])
+    assert adder(keys=keys[1:], values=values[1:])["output_0"] == 2
+    np.testing.assert_array_equal(finder(keys=keys)["output_0"], values)
+    other = interpreters[1].get_signature_runner("find")(keys=keys)["output_0"]
+    np.testing.assert_array_equal(other, before)
+
+
+def test_what_is_neither_variable_nor_table_is_an_error() -> None:
+    import tensorflow as tf
+
+    iterator = iter(tf.data.Dataset.range(3))
+
+    @tf.function(input_signature=[])
+    def following() -> Any:
+        return next(iterator)
+
+    with pytest.raises(lite.ConversionError, match="is no variable or lookup table"):
+        convert({"following": following})
+
+
+def test_python_functions_are_an_error() -> None:
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([2])])
+    def shout(x: Any) -> Any:
+        return tf.numpy_function(np.negative, [x], tf.float32)
+
+    with pytest.raises(lite.ConversionError, match="calls a Python function"):
+        convert({"shout": shout})
+
+
+def test_rows_of_a_variable_are_read_and_written() -> None:
+    import tensorflow as tf
+
+    rows = tf.Variable(weights(4, 2), name="rows")
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 2])])
+    def step(index: Any, value: Any) -> Any:
+        before = tf.gather(rows, index)
+        rows.scatter_update(tf.IndexedSlices(value, index))
+        rows.scatter_add(tf.IndexedSlices(value, index))
+        rows.scatter_nd_sub(index[:, None], tf.ones_like(value))
+        return {"before": before, "rows": rows.read_value(), "nd": rows.gather_nd(index[:, None])}
+
+    index, value = np.int32([2, 0]), np.float32([[1, 2], [3, 4]])
+    got = run(convert({"step": step}), "step", {"index": index, "value": value})
+    expected = weights(4, 2)
+    np.testing.assert_array_equal(got["before"], expected[index])
+    expected[index] = 2 * value - 1
+    np.testing.assert_allclose(got["rows"], expected)
+    np.testing.assert_allclose(got["nd"], expected[index])
+
+
+def test_random_generators_keep_their_state() -> None:
+    import tensorflow as tf
+
+    generator = tf.random.Generator.from_seed(7)
+
+    @tf.function(input_signature=[])
+    def draw() -> Any:
+        return {"normal": generator.normal([3]), "whole": generator.uniform([2], 0, 100, tf.int32)}
+
+    drawer = interpreter(convert({"draw": draw})).get_signature_runner("draw")
+    for _ in range(3):
+        got, expected = drawer(), draw()
+        np.testing.assert_allclose(got["normal"], expected["normal"].numpy(), rtol=1e-6)
+        np.testing.assert_array_equal(got["whole"], expected["whole"].numpy())
+
+
+def test_a_variable_kept_by_tensorflow_is_seen_in_branches_and_loops() -> None:
+    import tensorflow as tf
+
+    v = tf.Variable([1.0, 2.0], name="v")
+
+    def shrink(by: Any) -> Any:
+        tf.raw_ops.ResourceApplyProximalGradientDescent(var=v.handle, alpha=0.5, l1=0.0, l2=0.0, delta=by)
+        return v.read_value()
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.bool), tf.TensorSpec([2])])
+    def step(c: Any, x: Any) -> Any:
+        first = tf.cond(c, lambda: shrink(x), lambda: v.read_value())
+        _, total = tf.while_loop(lambda i, t: i < 3, lambda i, t: (i + 1, t + shrink(x)), [0, tf.zeros(2)])
+        return {"first": first, "total": total, "after": v.read_value()}
+
+    x = np.float32([0.5, -1])
+    runner = interpreter(convert({"step": step})).get_signature_runner("step")
+    for c in (True, False):
+        got, expected = runner(c=np.bool_(c), x=x), step(c, x)
+        for name in expected:
+            np.testing.assert_allclose(got[name], expected[name].numpy(), err_msg=name)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
-from ..interpreter.errors import InputError
+from ..interpreter.errors import InputError, MissingDependencyError
 
 
 class UsageError(InputError):
@@ -36,6 +38,22 @@ def existing(path: str) -> Path:
     if not Path(path).is_file():
         raise UsageError(f"no such file: {path}")
     return Path(path)
+
+
+def writable(path: str) -> Path:
+    """`path`, if its folder is there. Raises UsageError."""
+    if not Path(path).parent.is_dir():
+        raise UsageError(f"no such folder: {Path(path).parent}")
+    return Path(path)
+
+
+def need_tensorflow(what: str) -> None:
+    """Let TensorFlow log errors only. Raises MissingDependencyError where it is not installed; `what` needs it."""
+    if find_spec("tensorflow") is None:
+        hint = "pip install 'tflite-cupy[convert]'"
+        raise MissingDependencyError(f"{what}, and TensorFlow is not installed.", hint=hint)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # TensorFlow logs its use at any level
 
 
 def known(kind: str, name: str, names: Iterable[str]) -> str:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import Interpreter, OpsSet, TFLiteConverter
-from ..interpreter.errors import MissingDependencyError
 from . import demo_models
-from .arguments import add_device
-from .output import emit_json, table
+from .arguments import add_device, need_tensorflow
+from .output import emit_json, progress, table
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-6
 """How far a float may be from TensorFlow's."""
@@ -50,13 +47,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the demo; 0 if every output is TensorFlow's, else 1. Raises MissingDependencyError without TensorFlow."""
-    if find_spec("tensorflow") is None:
-        raise MissingDependencyError(
-            "the demo converts TensorFlow models, and TensorFlow is not installed.",
-            hint="pip install 'tflite-cupy[convert]'",
-        )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # TensorFlow logs its use at any level
+    need_tensorflow("the demo converts TensorFlow models")
     checks = [check for demo in _demos() for check in _show(demo, arguments.device, quiet=arguments.json)]
     passed = all(check["passed"] for check in checks)
     if arguments.json:
@@ -94,7 +85,8 @@ def _demos() -> Iterator[Demo]:
 
 def _convert(converter: TFLiteConverter) -> bytes:
     converter.target_spec.supported_ops = [OpsSet.TFLITE_BUILTINS, OpsSet.SELECT_TF_OPS]
-    return converter.convert()
+    with progress("converting"):
+        return converter.convert()
 
 
 def _expect(key: str, functions: Mapping[str, Any], **inputs: np.ndarray) -> Call:

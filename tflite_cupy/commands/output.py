@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,32 @@ def emit_json(command: str, /, **fields: Any) -> None:
 def note(text: str) -> None:
     """Tell the user something that is not a result."""
     print(text, file=sys.stderr)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr that work goes on: a bar, once the function that this gives was told (done, total).
+
+    A total of 0 is not known. Nothing is shown where rich is not installed or stderr is no terminal.
+    """
+    bar = _rich_progress() if sys.stderr.isatty() else None
+    if bar is None:
+        yield lambda done, total: None
+        return
+    with bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def _rich_progress() -> Any:
+    """A progress bar that clears itself away; None without rich."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    except ModuleNotFoundError:
+        return None
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:

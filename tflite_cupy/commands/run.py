@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import Interpreter
 from . import inputs
-from .arguments import UsageError, add_device, add_model, existing, known
+from .arguments import UsageError, add_device, add_model, existing, known, writable
 from .output import emit_json, json_value, note
 
 
@@ -46,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
     values = inputs.read_inputs(arguments.input, entry.inputs, arguments.seed)
     outputs = {name: np.asarray(value) for name, value in entry.call(values).items()}
     if arguments.save_outputs:
-        _save(Path(arguments.save_outputs), outputs)
+        _save(writable(arguments.save_outputs), outputs)
     if arguments.json:
         results = {n: {"dtype": _dtype(a), "shape": list(a.shape), "values": json_value(a)} for n, a in outputs.items()}
         given = {n: {"dtype": _dtype(a), "shape": list(a.shape)} for n, a in values.items()}
@@ -100,8 +100,6 @@ def _dtype(array: np.ndarray) -> str:
 
 def _save(path: Path, outputs: Mapping[str, np.ndarray]) -> None:
     """Write a .npz; np.savez itself can't take every name. Strings become fixed-width bytes, so no pickle is needed."""
-    if not path.parent.is_dir():
-        raise UsageError(f"no such folder: {path.parent}")
     try:
         with zipfile.ZipFile(path, "w") as archive:
             for name, array in outputs.items():
