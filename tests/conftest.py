@@ -12,6 +12,8 @@ from tflite_cupy.delegates.gpu import available
 
 ROOT = Path(__file__).parents[1]
 
+os.environ.setdefault("TFLITE_CUPY_CPU_KERNELS", "numpy")  # the reference's integers; tests of oneDNN ask for it
+
 
 @pytest.fixture(scope="session")
 def corpus() -> Path:

@@ -40,6 +40,9 @@ class Interpreter(BaseInterpreter):
     dry_run: plans for a GPU, whether there is one or not, and runs nothing: for `delegation_report`.
     precision: of float32 convolutions and matrix products on the GPU: "strict" (float32), "tf32" or "fp16" (operands of
         that type, sums of float32), "auto" (tf32 where the GPU has it, as TensorFlow does).
+    cpu_kernels: "onednn" (the extra `fast`; quantised results within one step of the reference's an operator), "numpy"
+        (the reference's integers), "auto" (oneDNN where it is installed, unless the environment variable
+        TFLITE_CUPY_CPU_KERNELS or `OpResolverType.BUILTIN_REF` asks for NumPy).
     require: "gpu" raises DelegationError here if nodes that compute something (control flow and handles of resources do
         not) would not run on it, naming them all.
     delegates: more delegates, asked first: objects, or names from the entry-point group `tflite_cupy.delegates`.
@@ -69,6 +72,7 @@ class Interpreter(BaseInterpreter):
         device: str = "auto",
         dry_run: bool = False,
         precision: str = "auto",
+        cpu_kernels: str = "auto",
         require: str | None = None,
         delegates: str | Sequence[Delegate | str] = (),
         flex: str | Sequence[str] | None = None,
@@ -80,10 +84,12 @@ class Interpreter(BaseInterpreter):
         named = [_checked(_from_entry_point(d) if isinstance(d, str) else d) for d in asked]
         further = [_checked(d) for d in experimental_delegates or ()]
         gpu, why_not = _gpu(device, precision, dry_run)
+        plain = cpu_kernels == "auto" and experimental_op_resolver_type is OpResolverType.BUILTIN_REF
+        cpu = CpuDelegate(num_threads, "numpy" if plain else cpu_kernels)
         super().__init__(
             model_path,
             model_content,
-            [*named, *further, *gpu, CpuDelegate(num_threads), _flex(flex, limits)],
+            [*named, *further, *gpu, cpu, _flex(flex, limits)],
             keep_all=experimental_preserve_all_tensors,
             require=require,
             absent={"gpu": why_not} if why_not else {},

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ..arena import place
 from .listing import Block, Listing, Storage
 
 ALIGNMENT = 256  # bytes: what device allocations guarantee, and vector loads need
@@ -19,35 +20,23 @@ class Arena:
 
 
 def lay_out(listing: Listing, *, apart: bool = False) -> Arena:
-    """Greedy by size: the largest block first, each at the lowest offset that is free for as long as it lives.
+    """Blocks that live at different times share bytes.
 
     `apart` gives each block bytes of its own, with a gap, so that tools that watch memory see every overrun.
     """
     lives = _lifetimes(listing)
-    placed: list[tuple[int, int, Block]] = []  # (offset, end, block), sorted
-    top = 0
-    for block in sorted(lives, key=lambda b: -b.nbytes):
-        offset = 0
-        for start, end, other in placed:
-            if apart or _overlap(lives[block], lives[other]):
-                if offset + _padded(block.nbytes) <= start:
-                    break
-                offset = max(offset, end)
-        if apart:
-            offset = top + ALIGNMENT
-        end = offset + _padded(block.nbytes)
-        placed.append((offset, end, block))
-        placed.sort(key=lambda p: p[0])
-        top = max(top, end)
-    return Arena({block: offset for offset, _, block in placed}, top)
+    if apart:
+        return _apart(lives)
+    offsets, nbytes = place({block: block.nbytes for block in lives}, lives, ALIGNMENT)
+    return Arena(offsets, nbytes)
 
 
-def _padded(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
-
-
-def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return a[0] <= b[1] and b[0] <= a[1]
+def _apart(blocks: Iterable[Block]) -> Arena:
+    offsets, top = {}, 0
+    for block in sorted(blocks, key=lambda b: -b.nbytes):
+        offsets[block] = top + ALIGNMENT
+        top = offsets[block] + -(-block.nbytes // ALIGNMENT) * ALIGNMENT
+    return Arena(offsets, top)
 
 
 def _lifetimes(listing: Listing) -> dict[Block, tuple[int, int]]:

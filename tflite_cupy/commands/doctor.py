@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
+from ..delegates.cpu import kernels_in_use
+from ..delegates.cpu.onednn.library import library
 from ..delegates.gpu import CupyGpuDelegate, available, cublaslt
-from ..interpreter.errors import TfliteError
+from ..interpreter.errors import MissingDependencyError, TfliteError
 from .output import emit_json, table
 
 
@@ -35,10 +37,8 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     """Print what works here; 0: without a GPU or TensorFlow the rest still works."""
-    gpu = _gpu()
-    parts = [Part("CPU delegate", True, f"NumPy {np.__version__}"), gpu, *_tensorflow()]
-    if gpu.ready:
-        parts.insert(2, products())
+    cpu, gpu = Part("CPU delegate", True, f"NumPy {np.__version__}"), _gpu()
+    parts = [cpu, _onednn(), gpu, *([products()] if gpu.ready else []), *_tensorflow()]
     if arguments.json:
         facts = {"version": __version__, "python": platform.python_version(), "platform": platform.platform()}
         emit_json("doctor", **facts, driver=driver(), parts=[part._asdict() for part in parts])
@@ -64,6 +64,15 @@ def driver() -> dict[str, Any] | None:
         cuda.cuDeviceGetName(name, len(name), index)
         devices.append(name.value.decode())
     return {"cuda": f"{version.value // 1000}.{version.value % 1000 // 10}", "devices": devices}
+
+
+def _onednn() -> Part:
+    try:
+        found = library().path
+    except MissingDependencyError as error:
+        return Part("fast CPU kernels", False, error.what, "pip install 'tflite-cupy[fast]'")
+    in_use = "in use" if kernels_in_use() == "onednn" else "switched off by TFLITE_CUPY_CPU_KERNELS"
+    return Part("fast CPU kernels", True, f"oneDNN, {in_use}: {found}")
 
 
 def _gpu() -> Part:

@@ -30,6 +30,15 @@ class Resident:
         return self._copies[xp]
 
 
+def look_up(xp: Any, table: Resident, x: Array) -> Array:
+    """Entries of a table of 256 bytes for 8-bit values, taken as unsigned numbers; in the dtype of the table."""
+    entries = table.on(xp)
+    if xp is not np:
+        return xp.take(entries, x.view(np.uint8))
+    found = bytearray(np.ascontiguousarray(x)).translate(entries.tobytes())  # five times as fast as an index
+    return np.frombuffer(found, entries.dtype).reshape(x.shape)
+
+
 def bytes_of(dtype: np.dtype[Any]) -> Array:
     """int32 [256]: all values of an 8-bit dtype, in the order of their bytes as unsigned numbers."""
     return np.arange(256, dtype=np.uint8).view(dtype).astype(np.int32)

@@ -16,7 +16,7 @@ from ...graph import Array, TensorSpec
 from ..base import DOUBLE, FLOAT, HALF, INT8, UINT8, Op, TypeSet, op
 from .affine import has_scale, lacks_affine, lacks_zero_offset
 from .broadcast import broadcast_shapes
-from .lookup import Resident, bytes_of, int16_table, interpolate, stored_function
+from .lookup import Resident, bytes_of, int16_table, interpolate, look_up, stored_function
 
 REAL = FLOAT | HALF | DOUBLE
 BYTE = INT8 | UINT8
@@ -65,7 +65,7 @@ class Unary(Elementwise):
     def run_quantized(self, xp: Any, input: Array) -> Array:
         if input.dtype.itemsize > 1:
             return self.stored(xp, input.astype(np.int32))
-        return xp.take(self._table.on(xp), input.view(np.uint8))
+        return look_up(xp, self._table, input)
 
     def stored(self, xp: Any, x: Array) -> Array:
         """Stored results for stored values `x`, given as int32; for 8-bit types `xp` is NumPy."""

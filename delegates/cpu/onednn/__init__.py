@@ -1,0 +1,1 @@
+"""The fast CPU path: primitives of oneDNN, where the extra `fast` is installed."""

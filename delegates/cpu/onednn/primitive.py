@@ -1,0 +1,276 @@
+"""Primitives: one compiled operation each, with what follows it. Immutable; many threads may run one at once."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .library import (
+    FORWARD_INFERENCE,
+    USER_SCRATCHPAD,
+    Algorithm,
+    Arg,
+    ExecArg,
+    Handle,
+    Library,
+    Query,
+    Unimplemented,
+    dims,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the elements of an array lie: sizes in oneDNN's order (batch, channels, spatial), steps in elements.
+
+    `strides` None leaves them to the primitive, for constants that are packed.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    strides: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Layout:
+        """Of a C-contiguous array of this shape, its dimensions taken in `order`."""
+        steps = [1]
+        for size in shape[:0:-1]:
+            steps.append(steps[-1] * size)
+        steps.reverse()
+        order = order or range(len(shape))
+        return cls(tuple(shape[i] for i in order), np.dtype(dtype), tuple(steps[i] for i in order) if shape else (1,))
+
+    @property
+    def packed(self) -> Layout:
+        """The same sizes, in whatever order the primitive likes best."""
+        return Layout(self.shape, self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Eltwise:
+    """An operation on each element; what alpha and beta mean is in oneDNN's documentation of eltwise."""
+
+    algorithm: Algorithm
+    alpha: float = 0.0
+    beta: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """An operation with another operand, whose sizes of 1 are repeated."""
+
+    algorithm: Algorithm
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Prelu:
+    """x where x > 0, slope * x elsewhere, with a slope for each element of the dimensions in `mask`."""
+
+    layout: Layout
+    mask: int
+
+
+PostOp: TypeAlias = Eltwise | Binary | Prelu
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What stands around an operation: factors and offsets of arguments (with the mask of their dimensions)."""
+
+    post_ops: tuple[PostOp, ...] = ()
+    scales: Mapping[Arg, int] = field(default_factory=dict)
+    zero_points: Mapping[Arg, int] = field(default_factory=dict)
+
+    def make(self, library: Library) -> Handle:
+        """The oneDNN object."""
+        made = library.make("primitive_attr", "dnnl_primitive_attr_create")
+        library.call("dnnl_primitive_attr_set_scratchpad_mode", made, USER_SCRATCHPAD)
+        for argument, mask in self.scales.items():
+            library.call("dnnl_primitive_attr_set_scales_mask", made, int(argument), mask)
+        for argument, mask in self.zero_points.items():
+            library.call("dnnl_primitive_attr_set_zero_points_mask", made, int(argument), mask)
+        chain = library.make("post_ops", "dnnl_post_ops_create")
+        for post in self.post_ops:
+            if isinstance(post, Eltwise):
+                alpha, beta = ctypes.c_float(post.alpha), ctypes.c_float(post.beta)
+                library.call("dnnl_post_ops_append_eltwise", chain, int(post.algorithm), alpha, beta)
+            elif isinstance(post, Prelu):
+                library.call("dnnl_post_ops_append_prelu", chain, post.mask)
+            else:
+                layout = make_layout(library, post.layout)
+                library.call("dnnl_post_ops_append_binary", chain, int(post.algorithm), layout)
+        library.call("dnnl_primitive_attr_set_post_ops", made, chain)
+        return made
+
+
+def make_layout(library: Library, layout: Layout) -> Handle:
+    """The oneDNN object of a layout."""
+    return library.layout(layout.shape, layout.dtype, layout.strides)
+
+
+class Primitive:
+    """One compiled operation."""
+
+    def __init__(self, library: Library, description: Handle) -> None:
+        self.library, self.description = library, description
+        self.handle = library.make("primitive", "dnnl_primitive_create", description)
+        self.scratch = library.nbytes(library.query(description, Query.SCRATCHPAD))
+        if self.implementation.startswith("ref"):
+            raise Unimplemented("only a reference implementation")
+
+    @property
+    def implementation(self) -> str:
+        """Name of the code that it runs."""
+        return self.library.implementation(self.description)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How a window moves: steps, holes between its elements (0: none), padding before and after, per dimension."""
+
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+def convolution(*arguments: Any) -> Primitive:
+    """src [n, c, h, w] with weights [out, in, h, w] or [groups, out, in, h, w]. Raises Unimplemented."""
+    return _convolution("convolution", Algorithm.CONVOLUTION_DIRECT, *arguments)
+
+
+def deconvolution(*arguments: Any) -> Primitive:
+    """The transpose of a convolution: weights [out, in, h, w]. Raises Unimplemented."""
+    return _convolution("deconvolution", Algorithm.DECONVOLUTION_DIRECT, *arguments)
+
+
+def _convolution(
+    kind: str, algorithm: Algorithm, library: Library, src: Layout, weights: Layout, bias: Layout | None, dst: Layout,
+    window: Window, attributes: Attributes,
+) -> Primitive:  # fmt: skip
+    layouts = [make_layout(library, each) for each in (src, weights)]
+    rest = None if bias is None else make_layout(library, bias)
+    steps = (dims(each) for each in (window.strides, window.dilations, window.before, window.after))
+    description = library.make(
+        "primitive_desc", f"dnnl_{kind}_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
+        int(algorithm), *layouts, rest, make_layout(library, dst), *steps, attributes.make(library),
+    )  # fmt: skip
+    return Primitive(library, description)
+
+
+def matmul(
+    library: Library, src: Layout, weights: Layout, bias: Layout | None, dst: Layout, attributes: Attributes
+) -> Primitive:
+    """src [..., m, k] times weights [..., k, n]; bias [1, n]. Raises Unimplemented."""
+    layouts = [make_layout(library, each) for each in (src, weights)]
+    rest = None if bias is None else make_layout(library, bias)
+    description = library.make(
+        "primitive_desc", "dnnl_matmul_primitive_desc_create", library.engine, *layouts, rest,
+        make_layout(library, dst), attributes.make(library),
+    )  # fmt: skip
+    return Primitive(library, description)
+
+
+def binary(
+    library: Library, algorithm: Algorithm, a: Layout, b: Layout, dst: Layout, attributes: Attributes
+) -> Primitive:
+    """An operation of two operands; sizes of 1 of the second are repeated. Raises Unimplemented."""
+    layouts = [make_layout(library, each) for each in (a, b, dst)]
+    description = library.make(
+        "primitive_desc", "dnnl_binary_primitive_desc_create", library.engine, int(algorithm), *layouts,
+        attributes.make(library),
+    )  # fmt: skip
+    return Primitive(library, description)
+
+
+def eltwise(library: Library, first: Eltwise, src: Layout, dst: Layout, attributes: Attributes) -> Primitive:
+    """An operation on each element. Raises Unimplemented."""
+    layouts = [make_layout(library, each) for each in (src, dst)]
+    description = library.make(
+        "primitive_desc", "dnnl_eltwise_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
+        int(first.algorithm), *layouts, ctypes.c_float(first.alpha), ctypes.c_float(first.beta),
+        attributes.make(library),
+    )  # fmt: skip
+    return Primitive(library, description)
+
+
+def pooling(
+    library: Library, algorithm: Algorithm, src: Layout, dst: Layout, kernel: Sequence[int], window: Window,
+    attributes: Attributes,
+) -> Primitive:  # fmt: skip
+    """Mean or maximum of windows of [n, c, h, w]. Raises Unimplemented."""
+    layouts = [make_layout(library, each) for each in (src, dst)]
+    steps = (dims(each) for each in (window.strides, kernel, window.dilations, window.before, window.after))
+    description = library.make(
+        "primitive_desc", "dnnl_pooling_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
+        int(algorithm), *layouts, *steps, attributes.make(library),
+    )  # fmt: skip
+    return Primitive(library, description)
+
+
+def prelu(library: Library, src: Layout, slopes: Layout, dst: Layout) -> Primitive:
+    """x where x > 0, slope * x elsewhere; sizes of 1 of the slopes are repeated. Raises Unimplemented."""
+    layouts = [make_layout(library, each) for each in (src, slopes, dst)]
+    description = library.make(
+        "primitive_desc", "dnnl_prelu_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE, *layouts,
+        Attributes().make(library),
+    )  # fmt: skip
+    return Primitive(library, description)
+
+
+def resampling(library: Library, algorithm: Algorithm, src: Layout, dst: Layout, attributes: Attributes) -> Primitive:
+    """[n, c, h, w] at other sizes, pixels at the centres of their squares. Raises Unimplemented."""
+    layouts = [make_layout(library, each) for each in (src, dst)]
+    description = library.make(
+        "primitive_desc", "dnnl_resampling_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
+        int(algorithm), None, *layouts, attributes.make(library),
+    )  # fmt: skip
+    return Primitive(library, description)
+
+
+def softmax(library: Library, src: Layout, dst: Layout, axis: int) -> Primitive:
+    """Softmax along one dimension. Raises Unimplemented."""
+    layouts = [make_layout(library, each) for each in (src, dst)]
+    description = library.make(
+        "primitive_desc", "dnnl_softmax_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
+        int(Algorithm.SOFTMAX), *layouts, axis, Attributes().make(library),
+    )  # fmt: skip
+    return Primitive(library, description)
+
+
+def pack(library: Library, array: np.ndarray, layout: Layout, target: Any) -> np.ndarray:
+    """A constant in the layout that a primitive likes best, as bytes."""
+    packed = aligned(library.nbytes(target))
+    source = make_layout(library, layout)
+    description = library.make(
+        "primitive_desc", "dnnl_reorder_primitive_desc_create", source, library.engine, target, library.engine,
+        Attributes().make(library),
+    )  # fmt: skip
+    reorder = Primitive(library, description)
+    scratch = aligned(max(reorder.scratch, 1))
+    array = np.ascontiguousarray(array)
+    places: dict[int, Handle] = {
+        Arg.SRC: library.memory(source, array.ctypes.data),
+        Arg.DST: library.memory(target, packed.ctypes.data),
+        Arg.SCRATCHPAD: library.memory(library.query(description, Query.SCRATCHPAD), scratch.ctypes.data),
+    }
+    library.check(library.execute(reorder.handle, library.stream(), len(places), arguments(places)), "reorder")
+    return packed
+
+
+def aligned(nbytes: int) -> np.ndarray:
+    """uint8 [nbytes] that starts at a multiple of 64."""
+    space = np.empty(nbytes + 64, np.uint8)
+    start = -space.ctypes.data % 64
+    return space[start : start + nbytes]
+
+
+def arguments(places: Mapping[int, Handle]) -> Any:
+    """The array of arguments that `execute` takes."""
+    pairs = [ExecArg(int(argument), memory._as_parameter_) for argument, memory in places.items()]
+    return (ExecArg * len(pairs))(*pairs)

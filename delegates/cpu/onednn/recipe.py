@@ -1,0 +1,77 @@
+"""What a node needs to become a primitive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from ....interpreter.graph import TensorSpec
+from .library import Arg, Library
+from .primitive import Attributes, Layout, PostOp, Primitive
+
+Operands: TypeAlias = dict[int, int]
+"""Tensors, by the argument of a primitive that they are."""
+
+Constants: TypeAlias = Mapping[int, np.ndarray]
+"""Known values, by tensor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """Numbers that a primitive reads; `packed`: in the layout that it likes best."""
+
+    array: np.ndarray
+    layout: Layout
+    packed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Derived:
+    """Operands that are worked out in each call."""
+
+    tensor: int
+    layouts: Mapping[int, Layout]
+    work_out: Callable[[np.ndarray], Mapping[int, np.ndarray]]  # value of the tensor -> arguments
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """One node as a primitive."""
+
+    build: Callable[[Library, Attributes], Primitive]
+    operands: Operands
+    result: int
+    order: tuple[int, ...] | None  # oneDNN's order of the dimensions of the result; None: rows of the last one
+    post_ops: tuple[PostOp, ...] = ()
+    constants: Mapping[int, Constant] = field(default_factory=dict)
+    scales: Mapping[Arg, int] = field(default_factory=dict)
+    zero_points: Mapping[Arg, int] = field(default_factory=dict)
+    derived: Derived | None = None
+    chains: bool = True  # whether operations can follow
+
+    def attributes(self, further: tuple[PostOp, ...] = ()) -> Attributes:
+        """What stands around it, with operations of nodes after it."""
+        return Attributes((*self.post_ops, *further), self.scales, self.zero_points)
+
+
+def vector(values: np.ndarray, shape: tuple[int, ...] | None = None) -> Constant:
+    """Few numbers, as they are."""
+    return Constant(values, Layout.of(shape or values.shape, values.dtype))
+
+
+def post_operand(index: int, name: Arg = Arg.SRC_1) -> int:
+    """The argument that the operation number `index` after a primitive reads."""
+    return Arg.POST_OP * (index + 1) | name
+
+
+@dataclass(frozen=True, eq=False)
+class Padding:
+    """Zeros around an image that a node before a convolution adds: rows and columns before and after it."""
+
+    tensor: int  # the image
+    spec: TensorSpec
+    before: tuple[int, int]
+    after: tuple[int, int]

@@ -1,0 +1,378 @@
+"""How a node becomes a primitive: its operands, its constants, and what it can be built with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from ....interpreter.graph import TensorSpec, TensorType
+from ....interpreter.ops.activation import Prelu
+from ....interpreter.ops.arithmetic import Add, Additive, Mul, Sub
+from ....interpreter.ops.conv import Conv2D, DepthwiseConv2D, TransposeConv
+from ....interpreter.ops.matmul import BatchMatMul, FullyConnected
+from ....interpreter.ops.padding import Pad
+from ....interpreter.ops.pool import AveragePool2D, MaxPool2D
+from ....interpreter.ops.reduction import Mean
+from ....interpreter.ops.resize import ResizeBilinear
+from ....interpreter.ops.shared.fixedpoint import activation_range
+from ....interpreter.ops.shared.products import zero_point
+from ....interpreter.ops.shared.windows import Axes
+from ....interpreter.ops.softmax import Softmax
+from ....interpreter.runtime.delegate import BoundNode
+from . import primitive as p
+from .epilogue import activation, binary, clip, is_float, repeated, unary
+from .library import Algorithm, Arg, Library
+from .primitive import Attributes, Layout, PostOp, Primitive
+from .products import BYTES, Product
+from .recipe import Constants, Derived, Operands, Padding, Recipe, post_operand, vector
+
+IMAGE = (0, 3, 1, 2)
+"""oneDNN's order of the dimensions of [n, h, w, c]."""
+
+MAX_RANK = 6
+"""Of tensors that primitives work on element by element."""
+
+
+Maker: TypeAlias = Callable[[BoundNode, Constants], "Recipe | None"]
+
+RECIPES: dict[type, Maker] = {}
+
+
+def padding_of(bound: BoundNode, constants: Constants) -> Padding | None:
+    """What a node pads an image with, if that is zeros."""
+    source, pads = bound.ins[0], constants.get(bound.node.inputs[1]) if len(bound.node.inputs) > 1 else None
+    if type(bound.op) is not Pad or len(bound.node.inputs) != 2 or source is None or pads is None:
+        return None
+    if source.shape is None or len(source.shape) != 4 or pads[[0, 3]].any() or (pads < 0).any():
+        return None
+    (top, bottom), (left, right) = pads[1:3].tolist()
+    return Padding(bound.node.inputs[0], source, (top, left), (bottom, right))
+
+
+def recipe(bound: BoundNode, constants: Constants, padding: Padding | None = None) -> Recipe | None:
+    """How to run a node, a convolution with `padding` before it, as a primitive; None where that is not possible."""
+    if any(spec is not None and (spec.shape is None or 0 in spec.shape) for spec in (*bound.ins, *bound.outs)):
+        return None
+    if isinstance(bound.op, Conv2D | DepthwiseConv2D):
+        return _convolution(bound, constants, padding)
+    make = RECIPES.get(type(bound.op))
+    if make is not None:
+        return make(bound, constants)
+    return _elementwise(bound) if is_float(bound) else None
+
+
+def _window(axes: Axes, padding: Padding | None = None) -> p.Window:
+    before, after = ((0, 0), (0, 0)) if padding is None else (padding.before, padding.after)
+    return p.Window(
+        tuple(a.stride for a in axes),
+        tuple(a.dilation - 1 for a in axes),
+        tuple(a.before + n for a, n in zip(axes, before, strict=True)),
+        tuple(a.after + n for a, n in zip(axes, after, strict=True)),
+    )
+
+
+def _image(spec: TensorSpec) -> Layout:
+    assert spec.shape is not None
+    return Layout.of(spec.shape, spec.dtype, IMAGE)
+
+
+def _convolution(bound: BoundNode, constants: Constants, padding: Padding | None) -> Recipe | None:
+    product, op = Product.of(bound, constants), bound.op
+    if product is None or (after := product.post_ops) is None:
+        return None
+    assert isinstance(op, Conv2D | DepthwiseConv2D)
+    assert product.src.shape is not None
+    weights = _filters(op, product)
+    window = _window(op.axes(product.src.shape, product.weights.shape), padding)
+    tensor, spec = (bound.node.inputs[0], product.src) if padding is None else (padding.tensor, padding.spec)
+    if product.by_row:
+        return None
+    src, dst = Layout.of(spec.shape or (), product.stored_type, IMAGE), _image(product.dst)
+    values = product.constants(weights, (product.channels,))
+    bias = values[Arg.BIAS].layout if Arg.BIAS in values else None
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.convolution(library, src, weights.packed, bias, dst, window, attributes)
+
+    scales, derived = product.scales(1 if len(weights.shape) == 4 else 3), product.derived(tensor, src)
+    operands: Operands = {} if derived else {Arg.SRC: tensor}
+    result = bound.node.outputs[0]
+    return Recipe(build, operands, result, IMAGE, after, values, scales, product.zero_points, derived)
+
+
+def _filters(op: Conv2D | DepthwiseConv2D, product: Product) -> Layout:
+    """[out, in, h, w], or [groups, out, in, h, w]."""
+    assert product.src.shape is not None
+    channels, kind = product.src.shape[3], product.weights.dtype
+    if isinstance(op, DepthwiseConv2D):
+        _, height, width, filters = product.weights.shape
+        return Layout.of((1, height, width, channels, filters // channels), kind, (3, 4, 0, 1, 2))
+    filters, height, width, depth = product.weights.shape
+    groups = channels // depth
+    if groups == 1:
+        return Layout.of(product.weights.shape, kind, IMAGE)
+    return Layout.of((groups, filters // groups, height, width, depth), kind, (0, 1, 4, 2, 3))
+
+
+def _transpose_conv(bound: BoundNode, constants: Constants) -> Recipe | None:
+    product, op = Product.of(bound, constants), bound.op
+    if product is None or (after := product.post_ops) is None:
+        return None
+    assert isinstance(op, TransposeConv)
+    assert product.src.shape is not None
+    assert product.dst.shape is not None
+    axes = op.axes(product.dst.shape, product.weights.shape)
+    sizes = product.src.shape[1:3]
+    ends = tuple((n - 1) * a.stride + a.span - a.before - a.size for n, a in zip(sizes, axes, strict=True))
+    window = replace(_window(axes), after=ends)
+    if product.by_row:
+        return None
+    src, dst = Layout.of(product.src.shape, product.stored_type, IMAGE), _image(product.dst)
+    weights = Layout.of(product.weights.shape, product.weights.dtype, IMAGE)
+    values = product.constants(weights, (product.channels,))
+    bias = values[Arg.BIAS].layout if Arg.BIAS in values else None
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.deconvolution(library, src, weights.packed, bias, dst, window, attributes)
+
+    tensor, result = bound.node.inputs[op.positions[0]], bound.node.outputs[0]
+    derived = product.derived(tensor, src)
+    operands: Operands = {} if derived else {Arg.SRC: tensor}
+    return Recipe(build, operands, result, IMAGE, after, values, product.scales(1), product.zero_points, derived)
+
+
+def _fully_connected(bound: BoundNode, constants: Constants) -> Recipe | None:
+    product = Product.of(bound, constants)
+    if product is None or (after := product.post_ops) is None or (product.by_row and product.is_asymmetric):
+        return None
+    units, depth = product.weights.shape
+    src = Layout.of((product.rows, depth), product.stored_type)
+    dst = Layout.of((product.rows, units), product.dst.dtype)
+    weights = Layout.of((units, depth), product.weights.dtype, (1, 0))
+    values = product.constants(weights, (1, units))
+    bias = values[Arg.BIAS].layout if Arg.BIAS in values else None
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.matmul(library, src, weights.packed, bias, dst, attributes)
+
+    tensor, result = bound.node.inputs[0], bound.node.outputs[0]
+    derived = product.derived(tensor, src)
+    operands: Operands = {} if derived else {Arg.SRC: tensor}
+    return Recipe(build, operands, result, None, after, values, product.scales(2), product.zero_points, derived)
+
+
+def _batch_matmul(bound: BoundNode, constants: Constants) -> Recipe | None:
+    op = bound.op
+    assert isinstance(op, BatchMatMul)
+    a, b = bound.ins[:2]
+    if not is_float(bound) or a is None or b is None or bound.node.inputs[1] in constants or not a.shape:
+        return None
+    rank = len(a.shape)
+    if len(b.shape or ()) != rank or rank > 5 or a.shape[:-2] != (b.shape or ())[:-2]:
+        return None
+    order = tuple(range(rank))
+    turned = (*range(rank - 2), rank - 1, rank - 2)
+    src = Layout.of(a.shape, a.dtype, turned if op.adj_x else order)
+    weights = Layout.of(b.shape or (), b.dtype, turned if op.adj_y else order)
+    dst = Layout.of(bound.outs[0].shape or (), bound.outs[0].dtype)
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.matmul(library, src, weights, None, dst, attributes)
+
+    operands: Operands = {Arg.SRC: bound.node.inputs[0], Arg.WEIGHTS: bound.node.inputs[1]}
+    return Recipe(build, operands, bound.node.outputs[0], order)
+
+
+def _pool(bound: BoundNode, constants: Constants) -> Recipe | None:
+    op, source = bound.op, bound.ins[0]
+    assert isinstance(op, AveragePool2D | MaxPool2D)
+    after = activation(op.fused_activation_function)
+    if after is None or source is None or source.shape is None:
+        return None
+    is_stored = source.type in BYTES and isinstance(op, MaxPool2D) and not after
+    if not is_float(bound) and not is_stored:
+        return None
+    axes = op.axes(source.shape)
+    algorithm = Algorithm.POOL_MAX if isinstance(op, MaxPool2D) else Algorithm.POOL_AVERAGE
+    src, dst, window = _image(source), _image(bound.outs[0]), _window(axes)
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.pooling(library, algorithm, src, dst, op.window, window, attributes)
+
+    return Recipe(build, {Arg.SRC: bound.node.inputs[0]}, bound.node.outputs[0], IMAGE, after)
+
+
+def _prelu(bound: BoundNode, constants: Constants) -> Recipe | None:
+    shape, alpha = bound.outs[0].shape, bound.ins[1]
+    if not is_float(bound) or alpha is None or not shape or len(shape) > MAX_RANK:
+        return None
+    order = tuple(range(len(shape)))
+    layout, slopes = Layout.of(shape, np.float32), repeated(alpha, shape, order)
+    if slopes is None:
+        return None
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.prelu(library, layout, slopes, layout)
+
+    operands: Operands = {Arg.SRC: bound.node.inputs[0], Arg.WEIGHTS: bound.node.inputs[1]}
+    return Recipe(build, operands, bound.node.outputs[0], None, chains=False)
+
+
+def _resize(bound: BoundNode, constants: Constants) -> Recipe | None:
+    op, source = bound.op, bound.ins[0]
+    assert isinstance(op, ResizeBilinear)
+    kinds = {source.type, bound.outs[0].type} if source is not None else set()
+    if source is None or kinds != {TensorType.FLOAT32} or not op.half_pixel_centers:
+        return None
+    src, dst = _image(source), _image(bound.outs[0])
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.resampling(library, Algorithm.RESAMPLING_LINEAR, src, dst, attributes)
+
+    return Recipe(build, {Arg.SRC: bound.node.inputs[0]}, bound.node.outputs[0], IMAGE)
+
+
+def _softmax(bound: BoundNode, constants: Constants) -> Recipe | None:
+    op, shape = bound.op, bound.outs[0].shape
+    assert isinstance(op, Softmax)
+    if not is_float(bound) or op.beta != 1 or not shape or len(shape) > MAX_RANK:
+        return None
+    layout = Layout.of(shape, np.float32)
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.softmax(library, layout, layout, len(shape) - 1)
+
+    return Recipe(build, {Arg.SRC: bound.node.inputs[0]}, bound.node.outputs[0], None, chains=False)
+
+
+def _mean(bound: BoundNode, constants: Constants) -> Recipe | None:
+    """Over the rows and columns of images: one window."""
+    source, axes = bound.ins[0], constants.get(bound.node.inputs[1])
+    kinds = {source.type, bound.outs[0].type} if source is not None else set()
+    if source is None or source.shape is None or axes is None or kinds != {TensorType.FLOAT32}:
+        return None
+    if len(source.shape) != 4 or sorted((axes.reshape(-1) % 4).tolist()) != [1, 2]:
+        return None
+    batch, *kernel, channels = source.shape
+    src, dst = _image(source), Layout.of((batch, 1, 1, channels), np.float32, IMAGE)
+    window = p.Window((1, 1), (0, 0), (0, 0), (0, 0))
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.pooling(library, Algorithm.POOL_AVERAGE, src, dst, kernel, window, attributes)
+
+    return Recipe(build, {Arg.SRC: bound.node.inputs[0]}, bound.node.outputs[0], None, chains=False)
+
+
+def _sum(bound: BoundNode, constants: Constants) -> Recipe | None:
+    """ADD and SUB of bytes: both operands on the scale of the result, where the zero points are one offset."""
+    if is_float(bound):
+        return _elementwise(bound)
+    specs = [*bound.ins, *bound.outs]
+    if any(spec is None or spec.type not in BYTES or spec.quantization is None for spec in specs):
+        return None
+    op, result = bound.op, bound.outs[0]
+    assert isinstance(op, Additive)
+    sign = -1 if isinstance(op, Sub) else 1
+    factors = [float(scale) / float(op.scales[2]) for scale in op.scales[:2]]
+    offsets = [factor * zero_point(spec) for factor, spec in zip(factors, op.ins, strict=True) if spec is not None]
+    offset = zero_point(result) - offsets[0] - sign * offsets[1]
+    low, high = activation_range(op.fused_activation_function, result)
+    after = (p.Eltwise(Algorithm.LINEAR, 1.0, offset), clip(low, high))
+    made = _binary(bound, Algorithm.ADD if sign > 0 else Algorithm.SUB, after)
+    if made is None:
+        return None
+    names = [Arg.SRC, Arg.SRC_1] if made.operands[Arg.SRC] == bound.node.inputs[0] else [Arg.SRC_1, Arg.SRC]
+    scales = {Arg.SCALES | name: vector(np.array([f], np.float32)) for name, f in zip(names, factors, strict=True)}
+    return replace(made, constants=scales, scales=dict.fromkeys(names, 0), chains=False)
+
+
+def _mul(bound: BoundNode, constants: Constants) -> Recipe | None:
+    """MUL of bytes where one operand is repeated: that one becomes factors and offsets."""
+    if is_float(bound):
+        return _elementwise(bound)
+    shape, op = bound.outs[0].shape, bound.op
+    specs = [spec for spec in (*bound.ins, *bound.outs) if spec is not None]
+    assert isinstance(op, Mul)
+    is_stored = all(spec.type in BYTES and spec.quantization is not None for spec in specs)
+    if not is_stored or not shape or len(shape) > MAX_RANK:
+        return None
+    whole = 0 if specs[0].shape == shape else 1
+    first, second = specs[whole], specs[1 - whole]
+    order = tuple(range(len(shape)))
+    factors = repeated(replace(second, type=TensorType.FLOAT32), shape, order)
+    if first.shape != shape or factors is None or second.shape == shape:
+        return None
+    src, dst = Layout.of(shape, first.dtype), Layout.of(shape, bound.outs[0].dtype)
+    low, high = activation_range(op.fused_activation_function, bound.outs[0])
+    factor = np.float32(float(op.scales[0]) * float(op.scales[1]) / float(op.scales[2]))
+    offsets = zero_point(first), np.float32(zero_point(second)), zero_point(bound.outs[0])
+
+    def work_out(value: np.ndarray) -> Mapping[int, np.ndarray]:
+        factors = (value.astype(np.float32) - offsets[1]) * factor
+        return {Arg.SRC_1: factors, post_operand(0): np.float32(offsets[2]) - factors * np.float32(offsets[0])}
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.binary(library, Algorithm.MUL, src, factors, dst, attributes)
+
+    derived = Derived(bound.node.inputs[1 - whole], {Arg.SRC_1: factors, post_operand(0): factors}, work_out)
+    after = (p.Binary(Algorithm.ADD, factors), clip(low, high))
+    operands: Operands = {Arg.SRC: bound.node.inputs[whole]}
+    return Recipe(build, operands, bound.node.outputs[0], order, after, derived=derived, chains=False)
+
+
+def _elementwise(bound: BoundNode) -> Recipe | None:
+    shape = bound.outs[0].shape
+    if not shape or len(shape) > MAX_RANK:
+        return None
+    order, dst = tuple(range(len(shape))), Layout.of(shape, np.float32)
+    inputs, result = bound.node.inputs, bound.node.outputs[0]
+    first = unary(bound)
+    if first is not None and len(inputs) == 1:
+        build = lambda library, attributes: p.eltwise(library, first, dst, dst, attributes)  # noqa: E731
+        return Recipe(build, {Arg.SRC: inputs[0]}, result, order)
+    kind = binary(bound)
+    if kind is None or len(inputs) != 2:
+        return None
+    return _binary(bound, *kind)
+
+
+def _binary(bound: BoundNode, algorithm: Algorithm, after: tuple[PostOp, ...]) -> Recipe | None:
+    """The operand that has the shape of the result comes first."""
+    shape, (a, b), inputs = bound.outs[0].shape, bound.ins, list(bound.node.inputs)
+    assert shape is not None
+    assert a is not None
+    assert b is not None
+    if not shape or len(shape) > MAX_RANK:
+        return None
+    order = tuple(range(len(shape)))
+    if a.shape != shape and algorithm in (Algorithm.ADD, Algorithm.MUL):
+        a, b = b, a
+        inputs.reverse()
+    other = repeated(b, shape, order)
+    if a.shape != shape or other is None:
+        return None
+    first, dst = Layout.of(shape, a.dtype), Layout.of(shape, bound.outs[0].dtype)
+
+    def build(library: Library, attributes: Attributes) -> Primitive:
+        return p.binary(library, algorithm, first, other, dst, attributes)
+
+    return Recipe(build, {Arg.SRC: inputs[0], Arg.SRC_1: inputs[1]}, bound.node.outputs[0], order, after)
+
+
+RECIPES.update({
+    Add: _sum,
+    AveragePool2D: _pool,
+    BatchMatMul: _batch_matmul,
+    FullyConnected: _fully_connected,
+    MaxPool2D: _pool,
+    Mean: _mean,
+    Mul: _mul,
+    Prelu: _prelu,
+    ResizeBilinear: _resize,
+    Softmax: _softmax,
+    Sub: _sum,
+    TransposeConv: _transpose_conv,
+})  # fmt: skip

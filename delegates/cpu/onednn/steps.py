@@ -1,0 +1,222 @@
+"""What a partition does, as data: primitives with what they read, views, and nodes that run as NumPy code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ....interpreter.graph import TensorSpec
+from ....interpreter.ops.base import Activation, StatefulOp
+from ....interpreter.ops.base import Padding as PaddingKind
+from ....interpreter.ops.conv import Conv2D, DepthwiseConv2D
+from ....interpreter.ops.layout import Concatenation
+from ....interpreter.ops.shape import ExpandDims, Reshape, Squeeze
+from ....interpreter.runtime.delegate import BoundNode, Partition
+from ...arrays import Kernel
+from .epilogue import Chains, Link, is_float
+from .library import Arg, Handle, Library, Query, Unimplemented
+from .primitive import Binary, Prelu, Primitive, make_layout
+from .recipe import Derived, Recipe, post_operand
+from .recipes import padding_of, recipe
+from .weights import Weights
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """A primitive, with what it reads: constants, and tensors by argument."""
+
+    nodes: tuple[BoundNode, ...]
+    primitive: Primitive
+    constants: Mapping[int, Handle]
+    kept: tuple[np.ndarray, ...]  # the memory of the constants
+    operands: Mapping[int, tuple[int, Any]]  # argument -> tensor and layout
+    result: tuple[int, Any]
+    derived: Derived | None = None
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        derived = () if self.derived is None else (self.derived.tensor,)
+        return (*(tensor for tensor, _ in self.operands.values()), *derived)
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return (self.result[0],)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A node that gives the elements of its first operand in another shape."""
+
+    nodes: tuple[BoundNode]
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return self.nodes[0].node.inputs[:1]
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return self.nodes[0].node.outputs
+
+
+@dataclass(frozen=True, eq=False)
+class Join:
+    """CONCATENATION of values of one scale: copies into the arena."""
+
+    nodes: tuple[BoundNode]
+    axis: int
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return self.nodes[0].node.inputs
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return self.nodes[0].node.outputs
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayStep:
+    """A node that runs as NumPy code."""
+
+    nodes: tuple[BoundNode]
+    kernel: Kernel
+
+    @property
+    def is_stateful(self) -> bool:
+        return isinstance(self.nodes[0].op, StatefulOp)
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return self.nodes[0].node.inputs
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return self.nodes[0].node.outputs
+
+
+Step: TypeAlias = Execution | View | Join | ArrayStep
+
+
+def steps_of(
+    library: Library, partition: Partition, kernel: Callable[[BoundNode], Kernel], weights: Weights
+) -> list[Step]:
+    """All steps of a partition, in an order in which they can run. `kernel`: the NumPy code of a node."""
+    return _Planner(library, partition, kernel, weights).steps()
+
+
+class _Planner:
+    def __init__(
+        self, library: Library, partition: Partition, kernel: Callable[[BoundNode], Kernel], weights: Weights
+    ) -> None:
+        self._library, self._partition, self._kernel, self._weights = library, partition, kernel, weights
+        self._chains = Chains(partition.nodes, set(partition.outputs))
+        self._placed: dict[int, Step] = {}  # by the position at which they run
+        self._taken: set[int] = set()
+
+    def steps(self) -> list[Step]:
+        for position, bound in enumerate(self._partition.nodes):
+            if position not in self._taken:
+                self._place(position, bound)
+        return [self._placed[position] for position in sorted(self._placed)]
+
+    def _place(self, position: int, bound: BoundNode) -> None:
+        for before in self._paddings(bound):
+            padding = None if before is None else padding_of(self._partition.nodes[before], self._partition.constants)
+            made = recipe(bound, self._partition.constants, padding) if before is None or padding else None
+            if made is not None and self._execute(position, made):
+                if before is not None:
+                    del self._placed[before]
+                return
+        self._placed[position] = _moving(bound) or ArrayStep((bound,), self._kernel(bound))
+
+    def _paddings(self, bound: BoundNode) -> Iterator[int | None]:
+        """Positions of nodes that pad what a convolution reads and that it could do without; None: of no node."""
+        if isinstance(bound.op, Conv2D | DepthwiseConv2D) and bound.op.padding is PaddingKind.VALID:
+            before = self._chains.only_maker(bound.node.inputs[0])
+            if before in self._placed:
+                yield before
+        yield None
+
+    def _execute(self, position: int, made: Recipe) -> bool:
+        """Place a node with as many of those after it as one primitive takes; whether there is a primitive."""
+        can_chain = made.chains and is_float(self._partition.nodes[position])
+        links = self._chains.links(position, made.order, self._taken) if can_chain else []
+        for count in range(len(links), -1, -1):
+            chain = links[:count]
+            post_ops = tuple(post for link in chain for post in link.post_ops)
+            try:
+                primitive = made.build(self._library, made.attributes(post_ops))
+            except Unimplemented:
+                continue
+            positions = (position, *(p for link in chain for p in link.nodes))
+            self._placed[max(positions)] = self._bind(primitive, made, chain, positions)
+            self._taken.update(positions)
+            return True
+        return False
+
+    def _bind(self, primitive: Primitive, made: Recipe, chain: Sequence[Link], positions: tuple[int, ...]) -> Execution:
+        operands: dict[int, tuple[int, Any]] = {}
+        constants: dict[int, Handle] = {}
+        kept: list[np.ndarray] = []
+
+        def fixed(argument: int, array: np.ndarray, layout: Any) -> None:
+            kept.append(array)
+            constants[argument] = self._library.memory(layout, array.ctypes.data)
+
+        for argument, (tensor, layout) in _operands(self._library, primitive, made, chain).items():
+            value = self._partition.constants.get(tensor)
+            if value is None:
+                operands[argument] = tensor, layout
+            else:
+                fixed(argument, np.ascontiguousarray(value), layout)
+        for argument, constant in made.constants.items():
+            fixed(argument, *self._weights.stored(constant, primitive))
+        nodes = tuple(self._partition.nodes[p] for p in positions)
+        result = chain[-1].result if chain else made.result
+        layout = self._library.query(primitive.description, Query.DST)
+        return Execution(nodes, primitive, constants, tuple(kept), operands, (result, layout), made.derived)
+
+
+def _moving(bound: BoundNode) -> View | Join | None:
+    """A node of known shape that computes nothing."""
+    op, result = bound.op, bound.outs[0] if bound.outs else None
+    if result is None or not result.shape or 0 in result.shape:
+        return None
+    if isinstance(op, ExpandDims | Reshape | Squeeze):
+        return View((bound,))
+    if not isinstance(op, Concatenation) or op.fused_activation_function is not Activation.NONE:
+        return None
+    if result.dtype == object or any(spec is None or not same_scale(spec, result) for spec in bound.ins):
+        return None
+    return Join((bound,), op.axis)
+
+
+def same_scale(spec: TensorSpec, other: TensorSpec) -> bool:
+    """Whether stored integers of both mean the same."""
+    a, b = spec.quantization, other.quantization
+    if a is None or b is None:
+        return a is b
+    return np.array_equal(a.scales, b.scales) and np.array_equal(a.zero_points, b.zero_points)
+
+
+_QUERIES = {Arg.SRC: (Query.SRC, 0), Arg.SRC_1: (Query.SRC, 1), Arg.WEIGHTS: (Query.WEIGHTS, 0)}
+
+
+def _operands(
+    library: Library, primitive: Primitive, made: Recipe, chain: Sequence[Link]
+) -> dict[int, tuple[int, Any]]:
+    """Tensors that a primitive and the operations after it read, with their layouts."""
+    found: dict[int, tuple[int, Any]]
+    found = {a: (t, library.query(primitive.description, *_QUERIES[Arg(a)])) for a, t in made.operands.items()}
+    index = len(made.post_ops)
+    for link in chain:
+        if link.operand is not None:
+            post = link.post_ops[0]
+            assert isinstance(post, Binary | Prelu)
+            argument = post_operand(index, Arg.SRC_1 if isinstance(post, Binary) else Arg.WEIGHTS)
+            found[argument] = link.operand, make_layout(library, post.layout)
+        index += len(link.post_ops)
+    return found
