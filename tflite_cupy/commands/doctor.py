@@ -68,11 +68,11 @@ def driver() -> dict[str, Any] | None:
 
 def _onednn() -> Part:
     try:
-        found = library().path
+        found = library().version
     except MissingDependencyError as error:
         return Part("fast CPU kernels", False, error.what, "pip install 'tflite-cupy[fast]'")
     in_use = "in use" if kernels_in_use() == "onednn" else "switched off by TFLITE_CUPY_CPU_KERNELS"
-    return Part("fast CPU kernels", True, f"oneDNN, {in_use}: {found}")
+    return Part("fast CPU kernels", True, f"oneDNN {found}, {in_use}")
 
 
 def _gpu() -> Part:

@@ -110,11 +110,16 @@ class ExecArg(ctypes.Structure):
     _fields_ = (("arg", ctypes.c_int), ("memory", ctypes.c_void_p))
 
 
+class _Version(ctypes.Structure):
+    """The start of dnnl_version_t."""
+
+    _fields_ = (("major", ctypes.c_int), ("minor", ctypes.c_int), ("patch", ctypes.c_int))
+
+
 class Library:
     """The loaded library and its one engine, the processor."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
         self._functions = ctypes.CDLL(path)
         self.execute = self._functions.dnnl_primitive_execute
         self._set_address = self._functions.dnnl_memory_set_data_handle
@@ -124,6 +129,14 @@ class Library:
         self.is_forked = False
         self._functions.omp_get_max_threads.restype = ctypes.c_int
         self.engine = self.make("engine", "dnnl_engine_create", _CPU, ctypes.c_size_t(0))
+
+    @property
+    def version(self) -> str:
+        """Like 3.2.0."""
+        ask = self._functions.dnnl_version
+        ask.restype = ctypes.POINTER(_Version)
+        found = ask().contents
+        return f"{found.major}.{found.minor}.{found.patch}"
 
     def check(self, status: int, what: str) -> None:
         """Raise Unimplemented, MemoryError or KernelError for a status that is not success."""
