@@ -195,6 +195,16 @@ def test_a_share_of_the_free_memory() -> None:
         run(x0=np.int32([(free // 1000 + (64 << 20)) // 2]))
 
 
+def test_variables() -> None:
+    """They are zeros from the first call on, so they are checked before there is one."""
+    b = GraphBuilder()
+    x, v = b.input(F32, [1], "x"), b.variable(F32, [HUGE, HUGE])
+    content = model(b.graph([b.add("ADD", [x, v], [HUGE, HUGE])]), signatures={"s": (0, {"x": x}, {"y": v + 1})})
+    with pytest.raises(lite.LimitError, match="max_tensor_bytes") as caught:
+        runner(content)(x=np.zeros(1, np.float32))
+    assert caught.value.where == "subgraphs[0].tensors[1]"
+
+
 def test_loops() -> None:
     assert runner(loop(5), Limits(max_while_iterations=5))(n=0)["y"] == 5
     with pytest.raises(lite.LimitError, match=r"A loop has made 4 turns .* max_while_iterations = 4.*subgraphs\[0\]"):

@@ -122,6 +122,9 @@ class Resolver:
             self._budget.check(f"input {specs[index].name!r}", spec, self._budget.limits.max_view_rank, where)
         bound = []
         variables, open_states = variable_tensors(graph), _open_states(graph)
+        for index in sorted(variables):
+            where = f"subgraphs[{graph.index}].tensors[{index}]"
+            self._budget.check(f"variable {specs[index].name!r}", specs[index], self._budget.limits.max_view_rank, where)
         ops = self.ops(graph)
         tracker = Tracker(graph, ops, held)
         for node, op in zip(graph.nodes, ops, strict=True):
@@ -211,7 +214,9 @@ class Resolver:
 
 def _one_copy(value: np.ndarray) -> np.ndarray:
     """The value, which other interpreters of the same model may have too."""
-    return value if value.nbytes < _SHARED_BYTES else shared(("folded", *contents(value)), lambda: value)
+    if value.nbytes < _SHARED_BYTES or value.dtype == object:
+        return value
+    return shared(("folded", *contents(value)), lambda: value)
 
 
 def _retyped(graph: Graph, ops: Sequence[Op]) -> Iterator[Op]:
