@@ -39,6 +39,17 @@ def one_signature() -> bytes:
 
 
 @cache
+def scorer(batch: int | None) -> bytes:
+    """score(x float32 [batch, 3]) -> scores float32 [batch, 4]: x @ w + b; None for an unknown batch."""
+    rng = np.random.default_rng(0)
+    b = GraphBuilder("score")
+    x = b.input(F32, [batch, 3], "x")
+    w, bias = b.constant(rng.normal(size=(4, 3)), np.float32), b.constant(rng.normal(size=4), np.float32)
+    y = b.add("FULLY_CONNECTED", [x, w, bias], [batch, 4])
+    return write_model(model(b.graph([y]), signatures={"score": (0, {"x": x}, {"scores": y})}))
+
+
+@cache
 def passthrough() -> bytes:
     """same(x) -> x itself and a constant; scalar(n int32) -> n + n; strings(s) -> s reshaped to [1, n]."""
     b = GraphBuilder("same")

@@ -10,6 +10,7 @@
 Importing it imports neither CuPy nor TensorFlow; what needs them loads them on first use.
 """
 
+from .batcher import SignatureBatcher
 from .converter import OpsSet, Optimize, TargetSpec
 from .converter.quantize.report import QuantizationReport
 from .converter_api import TFLiteConverter
@@ -61,6 +62,7 @@ __all__ = [
     "Optimize",
     "PolicyError",
     "QuantizationReport",
+    "SignatureBatcher",
     "SignatureRunner",
     "StateError",
     "TFLiteConverter",
