@@ -22,10 +22,9 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench_cpu import RESULTS, machine, spread
+from machine import RESULTS, forget_peak, machine, memory, spread
 
 OURS, OFFICIAL = "tflite-cupy", "tf.lite"
-PROCESS = Path("/proc/self")
 
 
 def networks() -> dict[str, Callable[[Any], Any]]:
@@ -103,7 +102,7 @@ def conversion(converter: str, name: str) -> dict[str, Any]:
     convert(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
     network = networks()[name](keras)
     before = memory("VmRSS")
-    (PROCESS / "clear_refs").write_text("5")  # the peak starts anew
+    forget_peak()
     start, busy = time.perf_counter(), time.process_time()
     content = convert(network)
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
@@ -134,12 +133,6 @@ def convert_official(network: Any) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     content: bytes = converter.convert()
     return content
-
-
-def memory(field: str) -> int:
-    """Bytes of a line of /proc/self/status."""
-    lines = (PROCESS / "status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def versions() -> dict[str, str]:

@@ -1,199 +1,181 @@
-"""Times MobileNetV2 on the CPU: this package against LiteRT, with and without XNNPACK, on 1 and 2 threads.
+"""Times eight networks on the CPU: this package, with oneDNN and with NumPy, against LiteRT with and without XNNPACK.
 
 All of them run in one process and take turns within each round, so that a slow moment of the machine hits them alike. A
-turn is one untimed run and the median of three timed ones; ratios are of turns of the same round.
+turn is one untimed run and the median of three timed ones, or one timed run where it takes long; ratios are of turns of
+the same round. Results are compared before. What loading takes is measured in a process for each.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
+import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from networks import mobilenet_v2
+from bench_runtimes import BUILTIN, NUMPY, ONEDNN, RUNTIMES, TOLERANCES, XNNPACK, difference, loading, sessions
+from bench_tiny import tiny_calls
+from bench_workloads import NETWORKS, PRECISIONS, content
+from machine import RESULTS, machine, spread
 
-from tflite_cupy import Interpreter, write_model
-from tflite_cupy.delegates.cpu import CpuDelegate
-from tflite_cupy.interpreter.ops.base import Op
+Run = Callable[[], Any]
+Row = dict[str, Any]
+Clock = Callable[[], float]
 
-Run = Callable[[], None]
-RESULTS = ROOT / "ci" / "results"
-OURS, BUILTIN, XNNPACK = "tflite-cupy", "LiteRT", "LiteRT + XNNPACK"
+LONG = 0.15
+"""Seconds of a run that is timed alone in a turn."""
+
+SLOW = {NUMPY, BUILTIN}
+"""Runtimes that sit out once they have had their share of a row's time."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=40, help="rounds (default: 40)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (default: 1 2)")
-    parser.add_argument("--models", nargs="+", choices=["float32", "int8"], default=["float32", "int8"])
-    parser.add_argument("--json", type=Path, default=RESULTS / "bench_cpu.json", help="where the numbers go")
-    options = parser.parse_args()
+    options = arguments().parse_args()
+    if options.quick:
+        options.seconds, options.batches, options.no_loading = 1.0, [1], True
+    clock = time.process_time if options.processor_time else time.perf_counter
     results = []
-    for kind in options.models:
-        content = write_model(mobilenet_v2(quantized=kind == "int8"))
-        for threads in options.threads:
-            results.append(measure(kind, content, threads, options.rounds))
-            print(table(results[-1]), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, precision, batch in product(options.networks, options.precisions, options.batches):
+            path = Path(folder) / "model.tflite"
+            path.write_bytes(content(name, precision, batch))
+            found = {} if options.no_loading or batch != options.batches[0] else loads(path)
+            for threads in options.threads:
+                row = {"network": name, "precision": precision, "batch": batch, "threads": threads}
+                results.append(row | measure(path, precision, threads, options, clock) | {"loading": found})
+                print(line(results[-1]), flush=True)
+    calls = tiny_calls(20 if options.quick else 60)
+    means = geometric_means(results)
+    print(summary(means, calls))
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
+    numbers = {"machine": machine(), "calls_us": calls, "means": means, "results": results}
+    options.json.write_text(json.dumps(numbers, indent=1) + "\n")
     print(f"numbers: {options.json}")
 
 
-def measure(kind: str, content: bytes, threads: int, rounds: int) -> dict[str, Any]:
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME",
+                        help=f"of {', '.join(NETWORKS)} (default: all)")  # fmt: skip
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16], help="batch sizes (default: 1 16)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (default: 1 2)")
+    parser.add_argument("--rounds", type=int, default=40, help="at most so many rounds a row (default: 40)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="time for a row, 3 rounds at least (default: 4)")
+    parser.add_argument("--quick", action="store_true", help="batch 1 and a second a row, without what loading takes")
+    parser.add_argument("--no-loading", action="store_true", help="without what loading takes")
+    parser.add_argument("--processor-time", action="store_true",
+                        help="time the processor, not the clock: on busy machines, for one thread")  # fmt: skip
+    parser.add_argument("--json", type=Path, default=RESULTS / "bench_cpu.json", help="where the numbers go")
+    return parser
+
+
+def measure(path: Path, precision: str, threads: int, options: argparse.Namespace, clock: Clock) -> Row:
     """Milliseconds of each runtime, and how many times those of the others ours are."""
-    runs = runners(content, threads)
+    ready = sessions(path, threads)
+    results = {name: session.outputs() for name, session in ready.items()}
+    apart = {name: difference(found, results[BUILTIN]) for name, found in results.items()}
+    if max(apart.values()) > TOLERANCES[precision]:
+        raise SystemExit(f"results on {path.name} differ: {apart}")
+    times = turns({name: session.run for name, session in ready.items()}, options.rounds, options.seconds, clock)
+    return {
+        "milliseconds": {name: spread(np.array(values) * 1e3) for name, values in times.items()},
+        "ratios": {name: spread(ratios(times[ONEDNN], times[name])) for name in RUNTIMES if name != ONEDNN},
+        "differences": {name: float(f"{value:.2g}") for name, value in apart.items()},
+    }
+
+
+def turns(runs: Mapping[str, Run], rounds: int, seconds: float, clock: Clock) -> dict[str, list[float]]:
+    """Seconds of a run by runtime, one for each round; runtimes in `SLOW` sit out after their share of `seconds`."""
+    short = {name: timed(run, clock) < LONG for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(5):
-        for run in runs.values():
-            run()
+    spent = dict.fromkeys(runs, 0.0)
     order = list(runs)
-    for _ in range(rounds):
+    for done in range(rounds):
+        if done >= 3 and sum(spent.values()) > seconds:
+            break
         order.append(order.pop(0))
         for name in order:
-            runs[name]()  # untimed: wakes its threads, while those of the runtime before it go to sleep
-            times[name].append(float(np.median([timed(runs[name]) for _ in range(3)])))
-    ours = np.array(times[OURS])
-    return {
-        "model": f"MobileNetV2-224 {kind}, batch 1",
-        "threads": threads,
-        "milliseconds": {name: spread(values) for name, values in times.items()},
-        "ratios": {name: spread(ours / np.array(times[name])) for name in times if name != OURS},
-        "by_operator": by_operator(content, threads, max(5, rounds // 4)),
-    }
+            if name in SLOW and done and spent[name] > seconds / len(runs):
+                continue
+            start = time.perf_counter()
+            times[name].append(turn(runs[name], short[name], clock))
+            spent[name] += time.perf_counter() - start
+    return times
 
 
-def timed(run: Run) -> float:
-    """Milliseconds of one run."""
-    start = time.perf_counter()
+def turn(run: Run, is_short: bool, clock: Clock) -> float:
+    """Seconds of a run. Before short ones there is an untimed one: it wakes threads while others' go to sleep."""
+    if not is_short:
+        return timed(run, clock)
     run()
-    return (time.perf_counter() - start) * 1e3
+    return float(np.median([timed(run, clock) for _ in range(3)]))
 
 
-def runners(content: bytes, threads: int) -> dict[str, Run]:
-    """One function per runtime that runs the model on an input that is set already."""
-    runs: dict[str, Run] = {OURS: prepared(Interpreter(model_content=content, num_threads=threads, device="cpu"))}
-    try:
-        from ai_edge_litert import interpreter as litert
-    except ImportError:
-        print("ai_edge_litert is not installed: nothing to compare with")
-        return runs
-    kinds = {BUILTIN: litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, XNNPACK: litert.OpResolverType.BUILTIN}
-    for name, kind in kinds.items():
-        options = {"num_threads": threads, "experimental_op_resolver_type": kind}
-        runs[name] = prepared(litert.Interpreter(model_content=content, **options))
-    return runs
-
-
-def prepared(interpreter: Any) -> Run:
-    """`invoke` of an interpreter whose input is set."""
-    interpreter.allocate_tensors()
-    detail = interpreter.get_input_details()[0]
-    image = np.random.default_rng(1).standard_normal(detail["shape"])
-    if detail["dtype"] != np.float32:
-        image = np.clip(np.rint(image * 30), -128, 127)
-    interpreter.set_tensor(detail["index"], image.astype(detail["dtype"]))
-    run: Run = interpreter.invoke
-    return run
-
-
-class TimedCpuDelegate(CpuDelegate):
-    """Adds up the seconds that the kernels of each operator take."""
-
-    def __init__(self, num_threads: int) -> None:
-        super().__init__(num_threads)
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    def prepare(self, op: Op, constants: Mapping[int, np.ndarray]) -> Any:
-        name = op.name
-        if name == "CONV_2D" and (weights := constants.get(1)) is not None:
-            name += f" {weights.shape[1]}x{weights.shape[2]}"
-        return partial(self._timed, name, super().prepare(op, constants))
-
-    def _timed(self, name: str, kernel: Any, *operands: Any) -> Any:
-        start = time.perf_counter()
-        result = kernel(*operands)
-        self.seconds[name] += time.perf_counter() - start
-        return result
-
-
-def by_operator(content: bytes, threads: int, rounds: int) -> dict[str, float]:
-    """Milliseconds per run of this package's kernels by operator, the median over rounds."""
-    delegate = TimedCpuDelegate(threads)
-    run = prepared(Interpreter(model_content=content, device="cpu", delegates=[delegate]))
+def timed(run: Run, clock: Clock) -> float:
+    """Seconds of one run."""
+    start = clock()
     run()
-    seen = []
-    for _ in range(rounds):
-        delegate.seconds.clear()
-        run()
-        seen.append(dict(delegate.seconds))
-    medians = {name: float(np.median([s[name] for s in seen])) * 1e3 for name in seen[0]}
-    return dict(sorted(medians.items(), key=lambda item: -item[1]))
+    return clock() - start
 
 
-def spread(values: Any) -> dict[str, float]:
-    """Median, and the limits between which the middle 80 % lie."""
-    low, median, high = np.quantile(np.asarray(values), [0.1, 0.5, 0.9])
-    return {"median": round(float(median), 4), "p10": round(float(low), 4), "p90": round(float(high), 4)}
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Of turns of the same rounds."""
+    return [a / b for a, b in zip(ours, theirs, strict=False)]
 
 
-def table(result: Mapping[str, Any]) -> str:
-    """A result for people."""
-    lines = [
-        f"\n{result['model']}, {result['threads']} thread(s)",
-        f"{'':20}{'ms':>8}  [p10, p90]      ours / it [p10, p90]",
+def loads(path: Path) -> dict[str, dict[str, float]]:
+    """What loading takes, by runtime."""
+    return {runtime: {name: round(value, 3) for name, value in loading(runtime, path).items()} for runtime in RUNTIMES}
+
+
+def geometric_means(results: Iterable[Row]) -> list[Row]:
+    """Of the ratios over networks and batch sizes, by precision and number of threads."""
+    groups: dict[tuple[str, int], list[Row]] = {}
+    for row in results:
+        groups.setdefault((row["precision"], row["threads"]), []).append(row)
+    return [
+        {"precision": precision, "threads": threads, "rows": len(rows)}
+        | {name: round(geometric_mean(row["ratios"][name]["median"] for row in rows), 3) for name in (BUILTIN, XNNPACK)}
+        for (precision, threads), rows in groups.items()
     ]
-    for name, ms in result["milliseconds"].items():
-        line = f"{name:20}{ms['median']:8.2f}  [{ms['p10']:.2f}, {ms['p90']:.2f}]"
-        if ratio := result["ratios"].get(name):
-            line = f"{line:46}{ratio['median']:.2f} [{ratio['p10']:.2f}, {ratio['p90']:.2f}]"
-        lines.append(line)
-    lines.append("by operator: " + ", ".join(f"{name} {ms:.2f}" for name, ms in result["by_operator"].items()) + " ms")
-    return "\n".join(lines)
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers hold for."""
-    return {
-        "processor": processor(),
-        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "litert": litert_version(),
-    }
+def geometric_mean(values: Iterable[float]) -> float:
+    return float(np.exp(np.mean(np.log(list(values)))))
 
 
-def processor() -> str:
-    """Name of the processor, empty if it can't be told."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+def line(row: Row) -> str:
+    """A row for people."""
+    times = "  ".join(f"{name} {ms['median']:.2f}" for name, ms in row["milliseconds"].items())
+    to_builtin, to_xnnpack = (row["ratios"][name] for name in (BUILTIN, XNNPACK))
+    what = f"{row['network']} {row['precision']}, batch {row['batch']}, {row['threads']} thread(s)"
+    return (
+        f"{what:50} {times} ms; ours / LiteRT {to_builtin['median']:.2f}, / XNNPACK {to_xnnpack['median']:.2f} "
+        f"[{to_xnnpack['p10']:.2f}, {to_xnnpack['p90']:.2f}]"
     )
 
 
-def litert_version() -> str | None:
-    """Version of the LiteRT that is installed."""
-    from importlib.metadata import PackageNotFoundError, version
+def summary(means: Iterable[Row], calls: Mapping[str, Mapping[str, float]]) -> str:
+    """Geometric means and tiny calls for people."""
+    return "\n".join(_summary_lines(means, calls))
 
-    try:
-        return version("ai-edge-litert")
-    except PackageNotFoundError:
-        return None
+
+def _summary_lines(means: Iterable[Row], calls: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    for mean in means:
+        yield (
+            f"geometric means of {mean['rows']} rows, {mean['precision']}, {mean['threads']} thread(s): "
+            f"ours / LiteRT {mean[BUILTIN]:.2f}, / XNNPACK {mean[XNNPACK]:.2f}"
+        )
+    yield "a call of a tiny signature: " + ", ".join(f"{name} {us['median']:.1f} us" for name, us in calls.items())
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench_cpu import RESULTS, machine, spread
+from machine import RESULTS, machine, spread
 
 from tflite_cupy import write_model
 from tflite_cupy.interpreter.format.model import load_model

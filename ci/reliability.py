@@ -20,7 +20,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench_cpu import machine
+from machine import machine
 from measured import replaced
 
 from tests.build import F32, GraphBuilder, model

@@ -28,7 +28,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench_cpu import machine
+from machine import machine
 from networks import mobilenet_v2
 
 from tests.build import F32, GraphBuilder, model

@@ -45,7 +45,5 @@ def _choice(node: TfNode) -> str | None:
 def _present(graph: TfGraph, value: TfValue, replaced: dict[TfValue, TfValue]) -> TfValue:
     """What stands for a value; folding drops the nodes of constants, so they get new ones."""
     if value not in replaced and value.const is not None:
-        constant = graph.add(TfNode(value.name, "Const", [])).output()
-        constant.const, constant.dims = value.const, value.const.shape
-        replaced[value] = constant
+        replaced[value] = graph.constant(value.name, value.const)
     return replaced.get(value, value)

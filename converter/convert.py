@@ -81,7 +81,9 @@ class Conversion:
         bodies = {e.function: e.body(self.functions) for e in entries}
         arguments = {e.function: e.arguments(self.resources) for e in entries}
         for function, body in bodies.items():
-            mark_uses(inline(body, arguments[function], self.functions), self.functions)
+            graph = inline(body, arguments[function], self.functions)
+            mark_uses(graph, self.functions)
+            graph.release()
         self.resources.settle(all_flex=self.all_flex)
         subgraphs: dict[object, DraftGraph] = {}
         for entry in entries:
@@ -98,7 +100,7 @@ class Conversion:
         return self.lower(inline(body, arguments, self.functions), name, inputs)
 
     def lower(self, graph: TfGraph, name: str, inputs: Sequence[str] = ()) -> DraftGraph:
-        """A flat graph as a subgraph called `name`; `inputs` are its tensors' names.
+        """A flat graph, which is used up, as a subgraph called `name`; `inputs` are its tensors' names.
 
         By default they are numbered: names of arguments in function bodies depend on what was traced before.
         """
@@ -109,13 +111,16 @@ class Conversion:
         names = inputs or [f"{name}/input_{i}" for i in range(len(graph.inputs))]
         draft = GraphLowering(self, name).run(graph, names)
         rewrite(draft)
+        graph.release()  # last: what `rewrite` makes would lie in the holes, which could not be given back then
         return draft
 
     def fold(self, graph: TfGraph) -> None:
         """Find shapes and constants of a flat graph, and write out what has no rule of its own."""
         lower_lists(graph, self.functions)
         self.expander.run(graph)
-        fold(graph, TfSession(graph))
+        session = TfSession(graph)
+        fold(graph, session)
+        session.close()
 
     def fallback(self, graph: GraphLowering, node: TfNode, reason: str) -> Sequence[DraftTensor]:
         """Results of a node that no rule takes: it becomes a Flex node, or a problem is noted."""

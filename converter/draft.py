@@ -39,6 +39,11 @@ class DraftNode:
     effect: bool = False  # it matters even if nothing uses its results
 
     @property
+    def is_activated(self) -> bool:
+        """Whether it applies an activation function to its result."""
+        return bool(self.attributes.get("fused_activation_function"))
+
+    @property
     def subgraphs(self) -> list[DraftGraph]:
         return [value for value in self.attributes.values() if isinstance(value, DraftGraph)]
 

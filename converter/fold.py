@@ -50,7 +50,8 @@ def _freeze(graph: TfGraph) -> Feeds:
 
 
 def _index(node: TfNode, number: int) -> np.ndarray:
-    return np.array(number, tensorflow().as_dtype(node.output().data_type).as_numpy_dtype)
+    """A number of the node's type; one that does not fit wraps around, as TensorFlow's kernel lets it."""
+    return np.array(number, np.int64).astype(tensorflow().as_dtype(node.output().data_type).as_numpy_dtype)
 
 
 def _is_foldable(node: TfNode, known: set[TfValue]) -> bool:

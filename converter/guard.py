@@ -7,7 +7,7 @@ from ..interpreter.graph import ABSENT, Graph, Node, Tensor
 from ..interpreter.ops import binding, checks
 from ..interpreter.ops.base import OPS
 from .draft import DraftNode, DraftTensor
-from .kernels import refused_type
+from .kernels import refused_operand
 
 
 def freeze_tensor(tensor: DraftTensor) -> Tensor:
@@ -20,9 +20,9 @@ def freeze_tensor(tensor: DraftTensor) -> Tensor:
 
 def refusal_of(node: DraftNode) -> str | None:
     """Why an operator is refused with these operands, None if both runtimes take it; shapes count where known."""
-    wrong_type = refused_type(node)
-    if wrong_type is not None:
-        return wrong_type
+    refused = refused_operand(node)
+    if refused is not None:
+        return refused
     if node.custom or node.op not in OPS or node.subgraphs:
         return None
     tensors = [t for t in node.inputs if t is not None] + node.outputs

@@ -56,16 +56,11 @@ class _Inliner:
             self.graph.inputs.append(value)
             return value
         if isinstance(argument, np.ndarray):
-            return self.constant(name, argument)
+            return self.graph.constant(name, argument)
         if id(argument) not in self.handles:
             handle = self.graph.add(TfNode(argument.name, "Handle", [], resource=argument))
             self.handles[id(argument)] = handle.output()
         return self.handles[id(argument)]
-
-    def constant(self, name: str, array: np.ndarray) -> TfValue:
-        value = self.graph.add(TfNode(name, "Const", [])).output()
-        value.const, value.dims = array, array.shape
-        return value
 
     def run(self, body: Body, arguments: Sequence[TfValue], scope: str) -> list[TfValue]:
         """Append the body's nodes; its results."""
@@ -89,7 +84,7 @@ class _Inliner:
         if op in self.functions:
             return self.run(self.functions.body(op), inputs, name)
         if op == "Const":
-            return [self.constant(name, TfNode(name, op, [], definition).attr("value"))]
+            return [self.graph.constant(name, TfNode(name, op, [], definition).attr("value"))]
         if op == "Placeholder":
             raise ConversionError(f"placeholder {name!r} is no argument of the function", where=f"function {scope!r}")
         return self.graph.add(TfNode(name, op, inputs, definition))

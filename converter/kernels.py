@@ -1,4 +1,4 @@
-"""Element types that the reference's kernels take without quantisation, measured with ai-edge-litert 2.3."""
+"""Element types and ranks that the reference's kernels take without quantisation, measured with ai-edge-litert 2.3."""
 
 from __future__ import annotations
 
@@ -112,10 +112,19 @@ WIDER = {
 """Types that hold all values of narrower ones. What is computed in them and cast back is what TensorFlow computes."""
 
 
-def refused_type(node: DraftNode) -> str | None:
+MAX_RANK = {"PAD": 5, "PADV2": 5}
+"""Operators whose kernels in the reference take fewer dimensions than the interpreter's own."""
+
+
+def refused_operand(node: DraftNode) -> str | None:
     """Why the reference's kernel does not take a node's operands, None if it does."""
+    if node.custom:
+        return None
+    first = _operand(node.inputs, 0)
+    if first is not None and first.rank is not None and first.rank > MAX_RANK.get(node.op, first.rank):
+        return f"{node.op} takes no more than {MAX_RANK[node.op]} dimensions"
     kernel = KERNELS.get(node.op)
-    if kernel is None or node.custom:
+    if kernel is None:
         return None
     operand = _operand(node.inputs, kernel.operand)
     if operand is None or operand.type in kernel.types:

@@ -7,14 +7,14 @@ TensorScatterUpdate, a new list a Fill.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .functions import Library
 from .inline import Spec, inline
-from .tfapi import TYPES, Dims, merged, tensorflow
+from .tfapi import TYPES, Dims, merged, node_def, tensorflow
 from .tfgraph import TfGraph, TfNode, TfValue
 
 VARIANT, INT32 = 21, 3  # DataType numbers
@@ -144,7 +144,7 @@ class _Lists(_Uses):
             node, "Reshape", [count, self.constant(node, np.array([1], np.int32))], T=INT32, Tshape=INT32
         )
         axis = self.constant(node, np.zeros((), np.int32))
-        shape = self.make(node, "ConcatV2", [length, element, axis], T=INT32, Tidx=INT32, N=2)
+        shape = self.make(node, "ConcatV2", [length, element, axis], {"N": 2}, T=INT32, Tidx=INT32)
         zero = self.constant(node, np.zeros((), TYPES[kind].dtype))
         self.dense[value] = self.make(node, "Fill", [shape, zero], T=kind, index_type=INT32)
 
@@ -190,19 +190,13 @@ class _Lists(_Uses):
         return self.dense.get(value, value)
 
     def constant(self, node: TfNode, array: Any) -> TfValue:
-        value = self.graph.add(TfNode(f"{node.name}/const", "Const", [])).output()
-        value.const = np.asarray(array)
-        value.dims = value.const.shape
-        return value
+        return self.graph.constant(f"{node.name}/const", np.asarray(array))
 
-    def make(self, node: TfNode, op: str, inputs: Sequence[TfValue], **attributes: int) -> TfValue:
-        """Add a TensorFlow node; attributes are DataTypes, but for `N`, a count."""
-        definition = tensorflow().compat.v1.NodeDef(name=node.name, op=op)
-        for key, value in attributes.items():
-            if key == "N":
-                definition.attr[key].i = value
-            else:
-                definition.attr[key].type = value
+    def make(
+        self, node: TfNode, op: str, inputs: Sequence[TfValue], counts: Mapping[str, int] | None = None, **types: int
+    ) -> TfValue:
+        """Add a TensorFlow node with these attributes."""
+        definition = node_def(op, node.name, types, counts=counts)
         return self.graph.add(TfNode(node.name, op, list(inputs), definition)).output()
 
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ..interpreter.graph import TensorType
 from .tfgraph import TfGraph, TfNode, TfValue
 
 Partial: TypeAlias = np.ndarray
@@ -46,8 +47,7 @@ def _note(value: TfValue, partial: Partial) -> None:
     items = list(partial.flat)
     if value.const is not None or value.type is None or value.type.dtype.kind not in "iu" or None in items:
         return
-    limits = np.iinfo(value.type.dtype)
-    if all(limits.min <= n <= limits.max for n in items):
+    if _fits(partial, value.type):
         value.const = partial.astype(value.type.dtype)
 
 
@@ -98,6 +98,17 @@ def _elementwise(function: Callable[[int, int], int]) -> Rule:
     return apply
 
 
+def _cast(node: TfNode, inputs: list[Partial]) -> Partial | None:
+    """Integers that stay what they are; those that may not fit the result's type are not known."""
+    kind = node.output().type
+    return inputs[0] if kind in (TensorType.INT32, TensorType.INT64) and _fits(inputs[0], kind) else None
+
+
+def _fits(partial: Partial, kind: TensorType) -> bool:
+    limits = np.iinfo(kind.dtype)
+    return all(n is None or limits.min <= n <= limits.max for n in partial.flat)
+
+
 def _concat(node: TfNode, inputs: list[Partial]) -> Partial | None:
     parts = inputs[:-1]
     return np.concatenate(parts) if all(part.ndim == 1 for part in parts) else None
@@ -114,7 +125,7 @@ def _reshaped(node: TfNode, inputs: list[Partial]) -> Partial | None:
 
 _RULES: dict[str, Rule] = {
     "AddV2": _elementwise(lambda a, b: a + b),
-    "Cast": lambda node, inputs: inputs[0],
+    "Cast": _cast,
     "ConcatV2": _concat,
     "ExpandDims": _reshaped,
     "GatherV2": _gather,

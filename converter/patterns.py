@@ -24,7 +24,7 @@ def find_patterns(graph: TfGraph) -> None:
     for node in graph.nodes:
         if node.op == "Mul" and node.output().data_type == FLOAT:
             match = _gelu(node)
-            if match is not None:
+            if match is not None and match[1].rank == node.output().rank:
                 node.op, source = match
                 node.inputs, node.definition = [source], None
                 found = True

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..interpreter.errors import ConversionError
 from .resources import Table, Variable
-from .tfapi import Dims, merged, shape_dims, tensorflow
+from .tfapi import Dims, dismantle, merged, shape_dims, tensorflow
 from .tfgraph import TfGraph, TfNode, TfValue
 
 SMALL = 1024
@@ -26,7 +26,12 @@ class TfSession:
                 if dims is not None and merged(value.dims, dims) != value.dims:
                     self._ensured[value] = dims
         if self._ensured:
+            self.close()
             self._build(graph)
+
+    def close(self) -> None:
+        """Free the tf.Graph."""
+        dismantle(self.tf_graph)
 
     def tensor(self, node: TfNode, index: int) -> Any:
         """The tf.Tensor of an output."""

@@ -167,13 +167,21 @@ def table_operator(
     return True
 
 
-def node_def(op: str, name: str, types: Mapping[str, int], shapes: Mapping[str, Dims] | None = None) -> Any:
-    """A NodeDef with attributes that are DataTypes, and others that are shapes."""
+def node_def(
+    op: str,
+    name: str,
+    types: Mapping[str, int],
+    shapes: Mapping[str, Dims] | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> Any:
+    """A NodeDef with attributes that are DataTypes, others that are shapes, and others that are numbers."""
     definition = tensorflow().compat.v1.NodeDef(name=name, op=op)
     for key, number in types.items():
         definition.attr[key].type = number
     for key, dims in (shapes or {}).items():
         definition.attr[key].shape.CopyFrom(tensorflow().TensorShape(dims).as_proto())
+    for key, count in (counts or {}).items():
+        definition.attr[key].i = count
     return definition
 
 
@@ -182,6 +190,13 @@ def fill_table(handle: Any, keys: np.ndarray, values: np.ndarray, key_type: int,
     tf = tensorflow()
     keys, values = tf.constant(keys, tf.as_dtype(key_type)), tf.constant(values, tf.as_dtype(value_type))
     tf.raw_ops.LookupTableImportV2(table_handle=handle, keys=keys, values=values)
+
+
+def dismantle(graph: Any) -> None:
+    """Free a tf.Graph that is no longer used: it is one of reference cycles, which the garbage collector finds late."""
+    from tensorflow.python.framework import ops
+
+    ops.dismantle_graph(graph)
 
 
 def proto_dims(shape: Any) -> Dims:

@@ -84,6 +84,20 @@ class TfGraph:
         self.nodes.append(node)
         return node
 
+    def constant(self, name: str, array: np.ndarray) -> TfValue:
+        """A new constant."""
+        value = self.add(TfNode(name, "Const", [])).output()
+        value.const, value.dims = array, array.shape
+        return value
+
+    def release(self) -> None:
+        """Let go of all nodes. They and their values hold each other, which the garbage collector would find late."""
+        waiting = [*self.nodes, *(v.node for v in self.outputs)]
+        while waiting:
+            node = waiting.pop()
+            waiting += [v.node for v in node.inputs]
+            node.inputs, node.outputs, node.definition = [], [], None
+
     def values(self) -> Iterator[TfValue]:
         """All tensors, arguments included, in run order."""
         for node in self.nodes:

@@ -56,6 +56,10 @@ class ArrayDelegate:
         """The kernel of an op whose operands at some positions are constant; override it for special kernels."""
         return partial(op.body, self.xp)
 
+    def prepare_stateful(self, op: StatefulOp) -> Kernel:
+        """The same for an op that remembers; its kernel takes the state first."""
+        return op.run_with
+
     def compile(self, partition: Partition) -> Executable:
         """Make a partition ready to run; what an earlier compile uploaded or packed is used again."""
         return _Program(self, partition)
@@ -75,7 +79,7 @@ class ArrayDelegate:
             before, kernel = known.get(bound.node.index, (None, None))
             if kernel is None or not _same(before, constants):
                 op = _knowing(bound.op, constants)
-                kernel = op.run_with if isinstance(op, StatefulOp) else self.prepare(op, constants)
+                kernel = self.prepare_stateful(op) if isinstance(op, StatefulOp) else self.prepare(op, constants)
                 known[bound.node.index] = constants, kernel
             return kernel
 

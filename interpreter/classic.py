@@ -27,7 +27,7 @@ _BYTES = bytes | bytearray | memoryview
 
 
 class OpResolverType(Enum):
-    """Which kernels the reference runtime would use. Here BUILTIN_REF keeps the CPU to kernels that give its integers."""
+    """Which kernels the reference runtime would use. Here BUILTIN_REF keeps the CPU to those that give its integers."""
 
     AUTO = 0
     BUILTIN = 1

@@ -11,6 +11,9 @@ from .errors import InputError, LimitError
 from .graph import Sparsity, Tensor, TensorType
 
 _FLOAT8 = (TensorType.FLOAT8_E4M3FN, TensorType.FLOAT8_E5M2)
+OPAQUE = (TensorType.RESOURCE, TensorType.VARIANT)
+"""Types whose values mean nothing outside of a call."""
+
 _CLASSES = {TensorType.STRING: np.bytes_, TensorType.RESOURCE: np.object_, TensorType.VARIANT: np.object_}
 
 
@@ -156,17 +159,19 @@ def _as_bytes(item: Any, tensor: Tensor, index: int) -> bytes:
         raise InputError(f"Cannot set tensor: {error} for input {index}, name: {tensor.name}") from error
 
 
-def owned(array: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
-    """`array` if it is the caller's to keep and write, else a copy: never a view, a constant or one of `others`."""
+def owned(array: np.ndarray, taken: set[int]) -> np.ndarray:
+    """`array` if it is the caller's to keep and write, else a copy: never a view, a constant or an array whose id is in
+    `taken`, to which that of the result is added."""
     array = np.asarray(array)
-    is_ours = array.base is None and array.flags.writeable and not any(array is other for other in others)
-    return array if is_ours else array.copy()
+    if array.base is not None or not array.flags.writeable or id(array) in taken:
+        array = array.copy()
+    taken.add(id(array))
+    return array
 
 
 def opaque(array: Any, kind: TensorType) -> Any:
-    """`array`, or None in an array of its shape for resources and variants, which mean nothing outside of a call."""
-    is_opaque = kind in (TensorType.RESOURCE, TensorType.VARIANT)
-    return np.full(array.shape, None, object) if is_opaque else array
+    """`array`, or None in an array of its shape for resources and variants."""
+    return np.full(array.shape, None, object) if kind in OPAQUE else array
 
 
 def scalar(array: np.ndarray) -> Any:

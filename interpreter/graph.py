@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import prod
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -58,17 +59,17 @@ class TensorType(IntEnum):
 
         Packed types (int4, int2, uint4) are held unpacked, one element a byte.
         """
-        return _DTYPES[self]
+        return _DTYPE_OF[self]
 
     @property
     def bits(self) -> int:
         """Width of one element in the file; 0 for strings, resources and variants."""
-        return _BITS.get(self, 0 if self.is_object else self.dtype.itemsize * 8)
+        return _BITS_OF[self]
 
     @property
     def is_object(self) -> bool:
         """Whether values are Python objects, which live on the host only."""
-        return self in (TensorType.STRING, TensorType.RESOURCE, TensorType.VARIANT)
+        return not _BITS_OF[self]
 
     @classmethod
     def of(cls, dtype: Any) -> TensorType:
@@ -102,8 +103,12 @@ _DTYPES: dict[TensorType, np.dtype[Any]] = {
     TensorType.INT2: np.dtype(np.int8),
     TensorType.UINT4: np.dtype(np.uint8),
 }
-_BITS = {TensorType.INT4: 4, TensorType.UINT4: 4, TensorType.INT2: 2}
-_TYPES = {d: t for t, d in reversed(_DTYPES.items()) if t not in _BITS and not t.is_object}
+_PACKED_BITS = {TensorType.INT4: 4, TensorType.UINT4: 4, TensorType.INT2: 2}
+_DTYPE_OF = tuple(_DTYPES[t] for t in TensorType)  # by number, which takes less time than by member
+_BITS_OF = tuple(
+    _PACKED_BITS.get(t, 0 if d.hasobject else d.itemsize * 8) for t, d in zip(TensorType, _DTYPE_OF, strict=True)
+)
+_TYPES = {d: t for t, d in reversed(_DTYPES.items()) if t not in _PACKED_BITS and not t.is_object}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,8 +153,9 @@ class Tensor:
         """Declared shape, None for an unknown dimension; None for an unknown rank."""
         if not self.has_rank and not self.shape:
             return None
-        declared = self.shape_signature if self.shape_signature is not None else self.shape
-        return tuple(None if n < 0 else n for n in declared)
+        if self.shape_signature is None:
+            return self.shape
+        return tuple(None if n < 0 else n for n in self.shape_signature)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +183,7 @@ class TensorSpec:
     @property
     def size(self) -> int | None:
         """Number of elements, None if the shape is not known."""
-        return None if self.shape is None else int(np.prod(self.shape, dtype=object))
+        return None if self.shape is None else prod(self.shape)
 
     @property
     def nbytes(self) -> int | None:

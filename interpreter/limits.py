@@ -24,8 +24,8 @@ class Limits:
     of loops; `max_output_string_bytes`, the strings that an operator gives.
     Of TensorFlow nodes: `max_flex_const_bytes`, a tensor in their attributes; `flex`, which operators may run ("off",
     "pure", "codecs" or names).
-    Of the surroundings: `external_buffers`, constants in files of their own ("same_directory" or "off");
-    `max_concurrent_calls`, beyond which calls wait for `max_wait_ms`.
+    Of the surroundings: `external_buffers`, constants in files of their own ("same_directory" or "off"; models with
+    such are refused either way); `max_concurrent_calls`, beyond which calls wait for `max_wait_ms`.
     """
 
     max_model_bytes: int | None = None

@@ -10,7 +10,7 @@ import numpy as np
 
 from .details import as_array, opaque, owned, scalar, tensor_details
 from .errors import GraphError, InputError, StateError
-from .graph import Signature, Tensor
+from .graph import Array, Graph, Signature, Tensor
 from .runtime.delegate import HOST, Space
 from .runtime.engine import Engine, Watch
 from .runtime.plan import Value
@@ -43,6 +43,10 @@ class SignatureRunner:
             )
         self._keep_all = bool(inner)  # outputs that the subgraph does not list: some quantisers leave such signatures
         self._order = tuple(names.get(index) for index in self._graph.inputs)
+        self._plain = _plain_inputs(self._graph, self._order) if len(names) == len(signature.inputs) else None
+        self._outputs = tuple(signature.outputs.values())
+        self._results = tuple((name, self._graph.tensors[i].type) for name, i in signature.outputs.items())
+        self._named = (*self._graph.inputs, *self._outputs)
         self._session: Session | None = None
 
     def __call__(self, /, **inputs: Any) -> dict[str, Any]:
@@ -60,24 +64,33 @@ class SignatureRunner:
         donate: names of inputs that the caller gives up. Those on a device may be overwritten and come back as outputs,
             as a cache that is updated in place does; don't read them afterwards.
         """
-        target, values = self._target(outputs), self._values(inputs)
-        shapes, spaces = [v.array.shape for v in values], [v.space for v in values]
-        donated = self._donated(donate, values)
+        target, arrays = self._target(outputs), self._arrays(inputs)
+        if arrays is None or self._engine.device_spaces or donate:
+            return self._call_anywhere(self._values(inputs), target, donate)
+        plan = self._engine.plan(self._graph, [array.shape for array in arrays], keep_all=self._keep_all)
+        results = self._engine.call_on_host(plan, arrays, self._outputs)
+        return self._handed_out(arrays, [(HOST, array) for array in results])
+
+    def _call_anywhere(self, values: Sequence[Value], target: Space | None, donate: Collection[str]) -> dict[str, Any]:
+        """The same for inputs that may be on a device, or may be outputs of the call."""
+        arrays, spaces = [v.array for v in values], [v.space for v in values]
+        donated = self._donated(donate, values) if donate else frozenset[int]()
+        shapes = [array.shape for array in arrays]
         plan = self._engine.plan(self._graph, shapes, spaces, keep_all=self._keep_all, donated=donated)
-        if outputs == "like_inputs" and all(value.space is HOST for value in values):
+        if target is None and all(space is HOST for space in spaces):
             target = HOST
-        tensors = tuple(self.signature.outputs.values())
-        results = self._engine.call(plan, values, tensors, target=target, donated=donated)
-        taken = [value.array for value in values]  # no two outputs share memory, and none is an input
+        results = self._engine.call(plan, values, self._outputs, target=target, donated=donated)
+        return self._handed_out(arrays, results)
+
+    def _handed_out(self, inputs: Sequence[Array], results: Sequence[tuple[Space, Array]]) -> dict[str, Any]:
+        """Results of a call by name. No two outputs share memory, and none is an input."""
+        shapes = [array.shape for array in inputs]
+        taken = set(map(id, inputs))
         named: dict[str, Any] = {}
-        for (name, index), (space, array) in zip(self.signature.outputs.items(), results, strict=True):
-            if space is HOST:
-                array = owned(opaque(array, self._graph.tensors[index].type), taken)
-                taken.append(array)
-            named[name] = scalar(array) if space is HOST else array
-        indices = (*self._graph.inputs, *self.signature.outputs.values())
-        shapes = [value.array.shape for value in (*values, *results)]
-        self._engine.shapes[self._graph.index] = dict(zip(indices, shapes, strict=True))
+        for (name, kind), (space, array) in zip(self._results, results, strict=True):
+            shapes.append(array.shape)
+            named[name] = scalar(owned(opaque(array, kind), taken)) if space is HOST else array
+        self._engine.shapes[self._graph.index] = self._named, shapes
         return named
 
     def tensors(self, inputs: Mapping[str, Any], watch: Watch | None = None) -> dict[int, np.ndarray]:
@@ -132,7 +145,7 @@ class SignatureRunner:
         session, tensors = self._session, self._graph.tensors
         if session is not None:
             return {name: session.details(index) for name, index in names.items()}
-        shapes = self._engine.shapes.get(self._graph.index, {})
+        shapes = dict(zip(*self._engine.shapes.get(self._graph.index, ((), ())), strict=True))
         return {
             name: tensor_details(tensors[index], index, shapes.get(index, tensors[index].shape))
             for name, index in names.items()
@@ -160,6 +173,18 @@ class SignatureRunner:
                 name = self._graph.tensors[tensor].name
                 raise InputError(f"input {name!r} is donated, and another input is the same array", hint="Copy it.")
         return found
+
+    def _arrays(self, inputs: Mapping[str, Any]) -> list[np.ndarray] | None:
+        """The inputs, if they are NumPy arrays that can be taken as they are; None if they must be looked at."""
+        if self._plain is None or len(inputs) != len(self._plain):
+            return None
+        arrays = []
+        for name, dtype in self._plain:
+            array = inputs.get(name)
+            if type(array) is not np.ndarray or array.dtype != dtype:
+                return None
+            arrays.append(array)
+        return arrays
 
     def _values(self, inputs: Mapping[str, Any]) -> list[Value]:
         """One value for each input of the subgraph, in its order."""
@@ -196,6 +221,13 @@ class SignatureRunner:
             where=f"signature {self.signature.key!r}",
             hint=(f"Did you mean {near[0]!r}? " if near else "") + f"Known names: {', '.join(known) or 'none'}.",
         )
+
+
+def _plain_inputs(graph: Graph, names: Sequence[str | None]) -> list[tuple[str, np.dtype[Any]]] | None:
+    """Names and dtypes of the inputs of a subgraph; None if one has no name or takes not all arrays of its dtype."""
+    types = [graph.tensors[index].type for index in graph.inputs]
+    plain = [(name, t.dtype) for name, t in zip(names, types, strict=True) if name and t.bits == t.dtype.itemsize * 8]
+    return plain if len(plain) == len(names) else None
 
 
 def _adopted(space: Space, value: Any, tensor: Tensor, index: int) -> Value:

@@ -19,6 +19,8 @@ from .runtime.engine import Engine
 from .runtime.plan import Plan, Value
 
 _UNALLOCATED = "Run allocate_tensors() first"
+_MAX_DIMENSION = 2**31 - 1
+"""As in details, whose shapes are int32."""
 
 
 class Session:
@@ -63,8 +65,9 @@ class Session:
         except (OverflowError, TypeError, ValueError) as error:
             what = f"Cannot resize input {index}, name: {tensor.name}: {shape!r} is no shape: {error}"
             raise InputError(what, hint="Give a list of integers.") from error
-        if any(n < 0 for n in new):
-            raise InputError(f"Cannot resize input {index}, name: {tensor.name}: negative dimension in {list(new)}")
+        if any(not 0 <= n <= _MAX_DIMENSION for n in new):
+            what = f"negative dimension, or one over {_MAX_DIMENSION}, in {list(new)}"
+            raise InputError(f"Cannot resize input {index}, name: {tensor.name}: {what}")
         if strict:
             _check_strict(index, tensor, self._shapes[index], new)
         if new != self._shapes[index]:
@@ -131,15 +134,17 @@ class Session:
 
     def _run(self) -> None:
         inputs = [self._written(i) for i in self.graph.inputs]
-        shapes = [b.shape for b in inputs]
-        plan = self._plan = self._engine.plan(self.graph, shapes, keep_all=self._keep_all)
-        wanted = list(plan.kept) if self._keep_all else list(self.graph.outputs)
-        values = self._engine.call(plan, [Value(HOST, b) for b in inputs], wanted, bodies=self._bodies)
-        taken = list(inputs)
-        for index, (_, array) in zip(wanted, values, strict=True):
+        plan = self._plan = self._engine.plan(self.graph, [b.shape for b in inputs], keep_all=self._keep_all)
+        if self._bodies is None:
+            wanted: Sequence[int] = self.graph.outputs
+            arrays = self._engine.call_on_host(plan, inputs, wanted)
+        else:
+            wanted, values = list(plan.kept), [Value(HOST, b) for b in inputs]
+            arrays = [array for _, array in self._engine.call(plan, values, wanted, bodies=self._bodies)]
+        taken = set(map(id, inputs))
+        for index, array in zip(wanted, arrays, strict=True):
             if index not in self._shapes:
                 self._buffers[index] = owned(opaque(array, self.graph.tensors[index].type), taken)
-                taken.append(self._buffers[index])
 
     def get_in_body(self, graph: Graph, index: int) -> Any:
         """A copy of a tensor of another subgraph: a constant, or what the last `invoke` left in it if all are kept.

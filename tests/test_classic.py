@@ -195,7 +195,7 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("no input", lambda: ready().set_tensor(2, np.float32([1])), ValueError, r"^tensor 2 .* is not an input"),
     ("shape", lambda: ready().resize_tensor_input(0, "x"), ValueError, "'x' is no shape"),
     ("huge shape", lambda: ready().resize_tensor_input(0, [2**80]), ValueError, "is no shape"),
-    ("memory", lambda: allocated(2**31, 2**31), RuntimeError, "more than max_tensor_bytes"),
+    ("memory", lambda: allocated(2**31 - 1, 2**31 - 1), RuntimeError, "more than max_tensor_bytes"),
     ("subgraph", lambda: ready().get_tensor_details(9), ValueError, "^subgraph_index is out of range: 9 for the model"),
 ]
 
@@ -365,3 +365,11 @@ def test_model_without_signatures() -> None:
     assert interpreter.get_signature_list() == {}
     interpreter.invoke()
     assert interpreter.get_tensor(1).tolist() == [True]
+
+
+@pytest.mark.parametrize("size", [-1, 2**31, 2**40, 2**70])
+def test_dimensions_that_details_can_not_hold(size: int) -> None:
+    interpreter = lite.Interpreter(model_content=add_sub(), device="cpu")
+    with pytest.raises(lite.InputError, match="Cannot resize input 0"):
+        interpreter.resize_tensor_input(0, [size])
+    interpreter.allocate_tensors()

@@ -186,6 +186,61 @@ def test_what_a_call_holds_at_a_time() -> None:
     lite.Interpreter(model_content=fixed, device="cpu", limits=Limits(max_arena_bytes=12 << 20)).allocate_tensors()
 
 
+def between_calls(count: int, *, waits: bool) -> Model:
+    """s(dims) -> y: `count` large results, each negated by a CALL; joined at the end, or each the next one's."""
+    b, g = GraphBuilder(), GraphBuilder("negative")
+    negative = g.graph([g.add("NEG", [g.input(F32, [None], "x")], [None])])
+    dims, held = b.input(I32, [1], "dims"), list[int]()
+    for _ in range(count):
+        if held and not waits:
+            y = b.add("ABS", [held[-1]], [None])
+        else:
+            (y,) = b.op("FILL", [dims, b.constant(F)], [b.tensor(F32, [None])])
+        held += b.op("CALL", [y], [b.tensor(F32, [None])], subgraph=1)
+    last = b.add("CONCATENATION", held if waits else held[-1:], [None], axis=0)
+    return model(b.graph([last]), negative, signatures={"s": (0, {"dims": dims}, {"y": last})})
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_waits_between_subgraphs(waits: bool) -> None:
+    """Results that are not read any more go at once; those that are count, whichever subgraph made them."""
+    run, dims = runner(between_calls(16, waits=waits), Limits(max_arena_bytes=32 << 20)), np.int32([1 << 20])
+
+    def call() -> None:
+        if not waits:
+            assert run(dims=dims)["y"][0] == -1
+            return
+        with pytest.raises(lite.LimitError, match=r"needs \d+ bytes at a time, more than max_arena_bytes = 33554432"):
+            run(dims=dims)
+
+    assert peak_of(call) < 40 << 20
+
+
+def test_folded_constants() -> None:
+    """Small nodes can't make a plan large: what is too much altogether is left to the call, and its limits."""
+    b = GraphBuilder()
+    x, side, one = b.input(F32, [512, 512], "x"), b.constant(np.int32([512, 512])), b.constant(F)
+    filled = [b.op("FILL", [side, one], [b.tensor(F32, [512, 512])])[0] for _ in range(200)]
+    y = b.add("ADD_N", [x, *filled])
+    content = model(b.graph([y]), signatures={"s": (0, {"x": x}, {"y": y})})
+
+    def call() -> None:
+        with pytest.raises(lite.LimitError, match=r"ADD_N#200 needs \d+ bytes at a time"):
+            runner(content, Limits(max_arena_bytes=32 << 20))(x=np.zeros((512, 512), np.float32))
+
+    assert peak_of(call) < 100 << 20
+
+
+def test_folded_strings() -> None:
+    b = GraphBuilder()
+    words, order = (
+        b.constant(np.array([b"a", b"b"] * 9000, object)),
+        b.constant(np.arange(18_000, dtype=np.int32)[::-1]),
+    )
+    (y,) = b.op("GATHER", [words, order], [b.tensor(STRING, [18_000])], axis=0)
+    assert runner(model(b.graph([y]), signatures={"s": (0, {}, {"y": y})}))()["y"].tolist() == [b"b", b"a"] * 9000
+
+
 def test_a_share_of_the_free_memory() -> None:
     free = free_bytes()
     if free is None:

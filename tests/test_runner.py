@@ -56,6 +56,26 @@ def test_any_shape_that_the_graph_takes() -> None:
         assert add(x=np.ones(shape, np.float32), y=np.ones(shape, np.float32))["sum"].shape == shape
 
 
+def test_each_call_is_checked_anew() -> None:
+    """Whatever the calls before it were given."""
+    interpreter = lite.Interpreter(model_content=one_signature(), device="cpu")
+    runner = interpreter.get_signature_runner()
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    expected = runner(x=x)["y"]
+    np.testing.assert_array_equal(runner(x=x.astype(">f4"))["y"], expected)
+    np.testing.assert_array_equal(runner(x=np.asfortranarray(x))["y"], expected)
+    np.testing.assert_array_equal(runner(x=x[:1])["y"], expected[:1])
+    for wrong in ({"x": x.astype(np.float64)}, {"y": x}, {}, {"x": x, "y": x}):
+        with pytest.raises(lite.InputError):
+            runner(**wrong)
+    with interpreter.trace() as ran:
+        runner(x=x)
+    assert len(ran) == 1
+    interpreter.close()
+    with pytest.raises(lite.StateError, match="closed"):
+        runner(x=x)
+
+
 def test_numbers_of_rank_zero_are_scalars() -> None:
     twice = runner(passthrough(), "scalar")(n=np.int32(4))["twice"]
     assert isinstance(twice, np.int32)

@@ -59,6 +59,15 @@ class Builder:
         attributes = {**_window(stride, activation, padding), "depth_multiplier": 1}
         return self._weighted("DEPTHWISE_CONV_2D", x, (1, size, size, channels), 3, output, attributes)
 
+    def transpose_conv(self, x: int, channels: int, size: int, stride: int) -> int:
+        """TRANSPOSE_CONV to images `stride` times as large; float32."""
+        n, height, width, depth = self.shape(x)
+        shape = (n, height * stride, width * stride, channels)
+        values = self.rng.standard_normal((channels, size, size, depth)) * np.sqrt(2 / depth)
+        weights, bias = self._constants(x, values, self.rng.standard_normal(channels) * 0.1, 0)
+        operands = [self.constant(shape, np.int32), weights, x, bias]
+        return self._node("TRANSPOSE_CONV", operands, self.activation("up", shape), _window(stride), 3)
+
     def max_pool(self, x: int, size: int, stride: int) -> int:
         output = self._spatial(x, size, stride, Padding.VALID, self.shape(x)[3])
         attributes = {
@@ -84,7 +93,7 @@ class Builder:
         return self._node(operator, [x, y], self.activation(operator.lower(), shape, 0.05), attributes)
 
     def unary(self, operator: str, x: int) -> int:
-        """LOGISTIC, RSQRT, TANH."""
+        """HARD_SWISH, LOGISTIC, RSQRT, TANH."""
         return self._node(operator, [x], self.activation(operator.lower(), self.shape(x)), {})
 
     def swish(self, x: int) -> int:
@@ -141,11 +150,11 @@ class Builder:
         shape = np.broadcast_shapes(self.shape(condition), self.shape(x), self.shape(y))
         return self._node("SELECT_V2", [condition, x, y], self.activation("selected", shape), {})
 
-    def concatenation(self, parts: Sequence[int]) -> int:
-        """Of vectors."""
-        shape = (sum(self.shape(p)[0] for p in parts),)
-        joined = self._tensor(Tensor("joined", self.tensors[parts[0]].type, shape))
-        attributes = {"axis": 0, "fused_activation_function": Activation.NONE}
+    def concatenation(self, parts: Sequence[int], axis: int = 0) -> int:
+        shape = list(self.shape(parts[0]))
+        shape[axis] = sum(self.shape(p)[axis] for p in parts)
+        joined = self._tensor(Tensor("joined", self.tensors[parts[0]].type, tuple(shape)))
+        attributes = {"axis": axis, "fused_activation_function": Activation.NONE}
         return self._node("CONCATENATION", parts, joined, attributes)
 
     def update(self, x: int, rows: int, start: int) -> int:
@@ -158,6 +167,19 @@ class Builder:
         shape[axis] = 1
         axes = self.constant([axis], np.int32)
         return self._node("MEAN", [x, axes], self.activation("mean", tuple(shape)), {"keep_dims": True})
+
+    def lstm(self, x: int, units: int) -> int:
+        """UNIDIRECTIONAL_SEQUENCE_LSTM of [batch, steps, depth], without peepholes and projection."""
+        batch, steps, depth = self.shape(x)
+        deviation = (depth + units) ** -0.5
+        weights = [self.weights("weights", (units, size), deviation) for size in (depth, units) for _ in range(4)]
+        biases = [self.weights("bias", (units,), 0.1) for _ in range(4)]
+        states = [self._tensor(Tensor("state", TensorType.FLOAT32, (batch, units), is_variable=True)) for _ in range(2)]
+        operands = [x, *weights, *[ABSENT] * 3, *biases, *[ABSENT] * 2, *states, *[ABSENT] * 4]
+        attributes = {"fused_activation_function": Activation.TANH, "cell_clip": 10.0}
+        return self._node(
+            "UNIDIRECTIONAL_SEQUENCE_LSTM", operands, self.activation("states", (batch, steps, units)), attributes
+        )
 
     def weights(self, name: str, shape: tuple[int, ...], deviation: float, mean: float = 0.0) -> int:
         """Random float32 constants."""
@@ -233,11 +255,11 @@ class Builder:
         offsets = Tensor("bias", int32, data.shape, quantization=_quantization(steps, 0), data=data)
         return self._tensor(weights), self._tensor(offsets)
 
-    def _node(self, operator: str, inputs: Sequence[int], output: int, attributes: Mapping[str, Any]) -> int:
-        assert ABSENT not in inputs
-        self.nodes.append(
-            Node(len(self.nodes), operator, tuple(inputs), (output,), attributes, version=3 if self.quantized else 1)
-        )
+    def _node(
+        self, operator: str, inputs: Sequence[int], output: int, attributes: Mapping[str, Any], version: int = 1
+    ) -> int:
+        version = 3 if self.quantized else version
+        self.nodes.append(Node(len(self.nodes), operator, tuple(inputs), (output,), attributes, version=version))
         return output
 
     def _tensor(self, tensor: Tensor) -> int:
@@ -245,7 +267,7 @@ class Builder:
         return len(self.tensors) - 1
 
 
-def _window(stride: int, activation: Activation, padding: Padding) -> dict[str, Any]:
+def _window(stride: int, activation: Activation = Activation.NONE, padding: Padding = Padding.SAME) -> dict[str, Any]:
     return {
         "padding": padding,
         "stride_h": stride,

@@ -24,12 +24,7 @@ TAKE_ACTIVATION = {*CHANNELS, "ADD", "SUB", "MUL", "DIV", "AVERAGE_POOL_2D", "MA
 def activation(graph: Rewriter, node: DraftNode) -> None:
     """relu(conv(x)) -> conv(x), activation included; a reshape may stand between."""
     last, maker = graph.makers_through_reshape(node.inputs[0])
-    if (
-        last is None
-        or maker is None
-        or maker.op not in TAKE_ACTIVATION
-        or maker.attributes.get("fused_activation_function")
-    ):
+    if last is None or maker is None or maker.op not in TAKE_ACTIVATION or maker.is_activated:
         return
     maker.attributes["fused_activation_function"] = ACTIVATIONS[node.op]
     if maker.op == "TRANSPOSE_CONV":
@@ -67,7 +62,8 @@ def _bounds(node: DraftNode) -> tuple[DraftTensor | None, tuple[float, float]]:
 def hard_swish(graph: Rewriter, node: DraftNode) -> None:
     """x * (relu6(x + 3) / 6) -> hard_swish(x)."""
     for x, gate in (node.inputs, node.inputs[::-1]):
-        if not node.attributes.get("fused_activation_function") and _is_gate(graph, _sixth(graph.maker(gate)), x):
+        gated = not node.is_activated and _is_gate(graph, _sixth(graph.maker(gate)), x)
+        if gated and x is not None and x.rank == node.outputs[0].rank:
             become(node, "HARD_SWISH", x)
             return
 
@@ -76,19 +72,19 @@ def hard_swish(graph: Rewriter, node: DraftNode) -> None:
 def hard_swish_in_the_end(graph: Rewriter, node: DraftNode) -> None:
     """x * relu6(x + 3) / 6 -> hard_swish(x)."""
     product = graph.maker(_sixth(node))
-    if product is None or product.op != "MUL" or product.attributes.get("fused_activation_function"):
+    if product is None or product.op != "MUL" or product.is_activated:
         return
     for x, gate in (product.inputs, product.inputs[::-1]):
-        if _is_gate(graph, gate, x):
+        if _is_gate(graph, gate, x) and x is not None and x.rank == node.outputs[0].rank:
             become(node, "HARD_SWISH", x)
             graph.gone.add(product)
             return
 
 
 def _is_gate(graph: Rewriter, gate: DraftTensor | None, x: DraftTensor | None) -> bool:
-    """Whether a tensor is relu6(x + 3)."""
+    """Whether a tensor is relu6(x + 3), of as many dimensions as x."""
     shifted = graph.maker(gate)
-    if x is None or shifted is None or shifted.op != "ADD":
+    if x is None or shifted is None or shifted.op != "ADD" or shifted.outputs[0].rank != x.rank:
         return False
     relu6 = shifted.attributes.get("fused_activation_function") == Activation.RELU6
     return relu6 and any(y is x and number(three) == 3 for y, three in (shifted.inputs, shifted.inputs[::-1]))
@@ -96,7 +92,7 @@ def _is_gate(graph: Rewriter, gate: DraftTensor | None, x: DraftTensor | None) -
 
 def _sixth(node: DraftNode | None) -> DraftTensor | None:
     """x of a node that is x / 6."""
-    if node is None or node.op not in ("MUL", "DIV") or node.attributes.get("fused_activation_function"):
+    if node is None or node.op not in ("MUL", "DIV") or node.is_activated:
         return None
     orders = [node.inputs] if node.op == "DIV" else [node.inputs, node.inputs[::-1]]
     for x, factor in orders:

@@ -15,7 +15,7 @@ EPSILON = 1e-12
 def squared_difference(graph: Rewriter, node: DraftNode) -> None:
     """(x - y)^2 -> squared_difference(x, y)."""
     difference = graph.maker(node.inputs[0])
-    if difference is not None and difference.op == "SUB" and not difference.attributes.get("fused_activation_function"):
+    if difference is not None and difference.op == "SUB" and not difference.is_activated:
         become(node, "SQUARED_DIFFERENCE", *difference.inputs)
         graph.gone.add(difference)
 
@@ -26,7 +26,7 @@ def reciprocal_root(graph: Rewriter, node: DraftNode) -> None:
     root = graph.maker(node.inputs[1])
     if root is None or root.op != "SQRT" or number(node.inputs[0]) != 1:
         return
-    if root.outputs[0].dims == node.outputs[0].dims and not node.attributes.get("fused_activation_function"):
+    if root.outputs[0].dims == node.outputs[0].dims and not node.is_activated:
         become(node, "RSQRT", *root.inputs)
         graph.gone.add(root)
 
@@ -35,21 +35,15 @@ def reciprocal_root(graph: Rewriter, node: DraftNode) -> None:
 def softmax(graph: Rewriter, node: DraftNode) -> None:
     """exp(x - max(x)) / sum(exp(x - max(x))) -> softmax(x)."""
     power, total = graph.source(node.inputs[0]), graph.maker(node.inputs[1])
-    if node.attributes.get("fused_activation_function"):
+    if node.is_activated or power is None or power.op != "EXP" or graph.uses[id(node.inputs[0])] != 2:
         return
-    if power is None or power.op != "EXP" or total is None or total.inputs[0] is not node.inputs[0]:
+    if total is None or total.inputs[0] is not node.inputs[0] or not _is_last(total, "SUM"):
         return
     shifted = graph.maker(power.inputs[0])
-    if shifted is None or shifted.op != "SUB" or graph.uses[id(node.inputs[0])] != 2:
+    if shifted is None or shifted.op != "SUB" or shifted.is_activated:
         return
     x, top = shifted.inputs[0], graph.maker(shifted.inputs[1])
-    if (
-        top is None
-        or x is None
-        or top.inputs[0] is not x
-        or not _is_last(top, "REDUCE_MAX")
-        or not _is_last(total, "SUM")
-    ):
+    if x is None or top is None or top.inputs[0] is not x or not _is_last(top, "REDUCE_MAX"):
         return
     graph.gone |= {power, total, shifted, top}
     graph.uses[id(x)] -= 1
@@ -59,7 +53,7 @@ def softmax(graph: Rewriter, node: DraftNode) -> None:
 @fuses("MUL")
 def l2_normalisation(graph: Rewriter, node: DraftNode) -> None:
     """x * rsqrt(max(sum(x^2), 1e-12)) -> l2_normalization(x)."""
-    if node.attributes.get("fused_activation_function"):
+    if node.is_activated:
         return
     for x, inverse in (node.inputs, node.inputs[::-1]):
         chain = _chain(graph, inverse, ("RSQRT", "MAXIMUM", "SUM", "SQUARE"))

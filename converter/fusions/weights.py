@@ -47,6 +47,8 @@ def arithmetic(graph: Rewriter, node: DraftNode) -> None:
         if row is None or (node.op == "DIV" and position == 1):
             continue
         scale, shift = _affine(node.op, row, position)
+        if scale is not None and not np.isfinite(scale).all():
+            continue
         _scale(maker, scale, shift, node)
         graph.absorb(last, node)
         return
@@ -54,7 +56,7 @@ def arithmetic(graph: Rewriter, node: DraftNode) -> None:
 
 def _takes_constants(node: DraftNode) -> bool:
     """Whether a node has constant weights and bias, and nothing happens after the bias."""
-    if node.op not in CHANNELS or node.attributes.get("fused_activation_function"):
+    if node.op not in CHANNELS or node.is_activated:
         return False
     bias = _bias(node)
     return _weights(node).data is not None and (bias is None or bias.data is not None)
@@ -95,7 +97,8 @@ def _affine(op: str, row: np.ndarray, position: int) -> tuple[np.ndarray | None,
     if op == "MUL":
         return row, None
     if op == "DIV":
-        return np.float32(1) / row, None
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.float32(1) / row, None
     if op == "ADD":
         return None, row
     return (None, -row) if position == 0 else (np.full_like(row, -1), row)

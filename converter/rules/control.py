@@ -13,6 +13,7 @@ import numpy as np
 from ...interpreter.graph import TensorType
 from ..draft import DraftGraph, DraftNode, DraftTensor
 from ..inline import Argument, Spec, inline
+from ..kernels import KERNELS
 from ..lower import Lowering, NotBuiltin, lowers
 from ..resources import branch_functions
 from ..tfgraph import TfValue
@@ -102,11 +103,35 @@ def while_(op: Lowering) -> Sequence[DraftTensor]:
     turn = inline(body, arguments, conversion.functions)
     turn.outputs = [turn.outputs[i] for i in carried]
     step = conversion.lower(turn, _name(op, "body"))
+    _keep_apart(step)
     results = op.results()
     operands = [op.input(i) for i in carried]
     op.emit_many("WHILE", operands, [results[i] for i in carried], cond_subgraph_index=test, body_subgraph_index=step)
     constant = {i for i, argument in enumerate(arguments) if isinstance(argument, np.ndarray)}
     return [op.input(i) if i in constant else result for i, result in enumerate(results)]
+
+
+def _keep_apart(turn: DraftGraph) -> None:
+    """Copy inputs that a turn passes on to a later place: the reference overwrites inputs one by one, in order."""
+    for place, tensor in enumerate(turn.outputs):
+        moves = tensor in turn.inputs[:place] and turn.outputs[turn.inputs.index(tensor)] is not tensor
+        copy = DraftTensor(f"{turn.name}/copy_{place}", tensor.type, tensor.dims)
+        node = _copying(tensor, copy) if moves else None
+        if node is not None:
+            turn.nodes.append(node)
+            turn.outputs[place] = copy
+
+
+def _copying(tensor: DraftTensor, copy: DraftTensor) -> DraftNode | None:
+    """A node that copies a tensor in the reference, too; None for single strings, which no kernel copies."""
+    if tensor.type in KERNELS["CAST"].types:
+        types = {"in_data_type": tensor.type, "out_data_type": tensor.type}
+        return DraftNode("CAST", [tensor], [copy], types, origin=copy.name)
+    if not tensor.rank:
+        return None
+    once = np.ones(tensor.rank, np.int32)
+    times = DraftTensor(f"{copy.name}/times", TensorType.INT32, once.shape, once)
+    return DraftNode("TILE", [tensor, times], [copy], origin=copy.name)
 
 
 def _loop_arguments(op: Lowering) -> list[Argument]:

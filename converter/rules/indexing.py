@@ -144,6 +144,7 @@ def roll(op: Lowering) -> DraftTensor:
     axes = np.atleast_1d(op.const(2, "the axes"))
     shifts = op.known(1)
     op.require(shifts is not None or op.node.inputs[1].dims == (), "several shifts are not constant")
+    op.require(shifts is None or bool(np.all(abs(shifts) <= np.iinfo(np.int32).max)), "a shift is past 32 bits")
     for i, axis in enumerate(int(a) % len(dims) for a in axes):
         size = size_along(op, x, axis)
         if isinstance(size, np.ndarray) and shifts is not None:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...interpreter.errors import InputError, MissingDependencyError
-from ...interpreter.ops.base import Op
+from ...interpreter.ops.base import Op, StatefulOp
 from ...interpreter.runtime.delegate import HOST, Executable, Partition
 from ..arrays import ArrayDelegate, Kernel
 from .kernels import prepare
+from .kernels.serial import with_one_thread
 from .onednn.compiler import Compiler
 from .onednn.library import library
 
@@ -39,6 +40,9 @@ class CpuDelegate(ArrayDelegate):
 
     def prepare(self, op: Op, constants: Mapping[int, np.ndarray]) -> Kernel:
         return prepare(op, constants, self.num_threads) or super().prepare(op, constants)
+
+    def prepare_stateful(self, op: StatefulOp) -> Kernel:
+        return with_one_thread(op.run_with)
 
     def compile(self, partition: Partition) -> Executable:
         compiled = None if self._compiler is None else self._compiler.compile(self, partition)

@@ -92,6 +92,11 @@ class Eager:
             raise KernelError(_words(error)) from error
         return np.asarray(value, object) if isinstance(value, bytes) else np.asarray(value)
 
+    def string_bytes(self, tensor: EagerTensor) -> int:
+        """Bytes of all strings of a tensor."""
+        (lengths,) = self.execute("StringLength", ("unit", b"BYTE"), [tensor], 1)
+        return int(lengths.numpy().sum(dtype=np.int64))
+
     def is_tensor(self, value: Any) -> bool:
         """Whether `value` is a tensor of TensorFlow."""
         return isinstance(value, self._tensor)

@@ -2,8 +2,9 @@
 
 The eager executor goes to a kernel without asking the operator's shape function, and many kernels end the process where
 a shape, a length or an attribute is none that this function would have let through. So it is asked here, once for each
-combination of shapes. Where the values of an operand choose the size of a result, TensorFlow would try to allocate it
-(`sizes`); some kernels draw random numbers until one fits, which for some parameters none ever does.
+combination of shapes, which takes 1 ms, or once for all where an operator takes any. Where the values of an operand
+choose the size of a result, TensorFlow would try to allocate it (`sizes`); some kernels draw random numbers until one
+fits, which for some parameters none ever does.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from ...interpreter.errors import GraphError, KernelError, LimitError
 from .eager import Eager, EagerTensor, Operator, types_behind
 from .sizes import BY_SHAPE_FUNCTION, sizer
 
+_INT64 = 9  # of DataType
 _ITEM_BYTES = 4  # the least that an element of such a result takes, but for bytes and halves
 _WIDE = ("seed", "seed2", "num_buckets", "key", "deletion", "reduction_input_size_override")
 """Attributes that kernels read as 64-bit integers; they end the process where another is not one of 32 bits."""
 
 _TRANSFORMS = {"IRFFT", "IRFFT2D", "IRFFT3D", "RFFT", "RFFT2D", "RFFT3D"}
+_BATCHED = {"GatherV2": (0, 1)}  # operands with the batch dimensions; of a resource nobody knows how many it has
 _SINGLE = {"TensorListGetItem": (1,), "TensorListSetItem": (1,)}  # operands of one element
 _RANKS: dict[str, dict[int, tuple[int, ...]]] = {  # ranks that operands may have, by position
     "AvgPool3DGrad": {0: (1,), 1: (5,)},
@@ -41,6 +44,21 @@ _ELEMENT_SHAPES = {"EmptyTensorList": 0, "TensorListConcatV2": 1, "TensorListFro
 _MAX_TURNS = 1e4  # of the colour wheel; the kernel counts them off one by one
 _POSITIVE = {"RandomGamma": 1, "StatelessRandomGammaV2": 2, "StatelessRandomGammaV3": 4}
 """Operand that must be positive and finite: the kernel rejects what it draws until it fits."""
+
+_ALIKE = frozenset({
+    "Add", "AddV2", "Div", "DivNoNan", "Equal", "FloorDiv", "FloorMod", "Greater", "GreaterEqual", "Less", "LessEqual",
+    "LogicalAnd", "LogicalOr", "Maximum", "Minimum", "Mul", "NotEqual", "Pow", "RealDiv", "SquaredDifference",
+    "StringJoin", "Sub",
+})  # fmt: skip
+"""Operators that take operands of one shape, whichever it is, and scalars."""
+
+_POINTWISE = _ALIKE | {
+    "Abs", "AsString", "Cast", "Ceil", "Cos", "Erf", "Exp", "Floor", "Log", "Log1p", "LogicalNot", "Neg",
+    "RegexFullMatch", "RegexReplace", "Relu", "Round", "Rsqrt", "Sigmoid", "Sign", "Sin", "Sqrt", "Square",
+    "StaticRegexFullMatch", "StaticRegexReplace", "StringLength", "StringLower", "StringStrip",
+    "StringToHashBucketFast", "StringToHashBucketStrong", "StringToNumber", "StringUpper", "Tanh",
+}  # fmt: skip
+"""Operators that take a first operand of any shape where the others are scalars."""
 
 _REMEMBERED = 1024  # combinations of shapes that one node remembers as good
 
@@ -66,6 +84,9 @@ class Guard:
         self._check_shapes(inputs)
         if self._sizer is not None:
             self._check_size(self._sizer(inputs))
+        if name == "AsString":
+            width = max(self._operator.attributes["width"], self._operator.attributes["precision"])
+            self._check_size(math.prod(inputs[0].shape) * width // _ITEM_BYTES)
         if name in _TRANSFORMS and 0 in inputs[1].numpy():
             raise KernelError(f"{name} got a length of 0")
         if name == "AdjustHue" and not abs(float(inputs[1])) <= _MAX_TURNS:
@@ -79,7 +100,8 @@ class Guard:
         shapes = tuple(tuple(tensor.shape) for tensor in inputs)
         types = tuple(tensor.dtype for tensor in inputs)
         constants = {i: inputs[i].numpy() for i in self._looked_at(inputs)}
-        key = (shapes, types, *(array.tobytes() for array in constants.values()))
+        seen = None if self._fits(shapes) else shapes
+        key = (seen, types, *(array.tobytes() for array in constants.values()))
         if key in self._passed:
             return
         for shape in shapes:
@@ -91,11 +113,26 @@ class Guard:
         if len(self._passed) < _REMEMBERED:
             self._passed.add(key)
 
+    def _fits(self, shapes: Sequence[tuple[int, ...]]) -> bool:
+        """Whether the operator takes these shapes as it takes others that fit, so that one stands for all of them."""
+        name = self._operator.name
+        if name in _ALIKE and len({shape for shape in shapes if shape}) <= 1:
+            return True
+        return name in _POINTWISE and not any(shapes[1:])
+
     def _looked_at(self, inputs: Sequence[EagerTensor]) -> Sequence[int]:
         """Operands whose values the shape function is shown."""
         if self._operator.name in _ELEMENT_SHAPES:
             return [_ELEMENT_SHAPES[self._operator.name]]
         return [i for i, tensor in enumerate(inputs) if _chooses(tensor)] if self._valued else ()
+
+    def written(self, results: Sequence[EagerTensor]) -> Sequence[EagerTensor]:
+        """The results without memory that the kernel leaves as it was: above the diagonal, where there is no factor."""
+        if self._operator.name != "Cholesky":
+            return results
+        whole, none = (self._eager.tensor(np.asarray(n, np.int64)) for n in (-1, 0))
+        types = ("T", self._operator.attributes["T"], "Tindex", _INT64)
+        return self._eager.execute("MatrixBandPart", types, [results[0], whole, none], 1)
 
     def _check_size(self, elements: int) -> None:
         if elements * _ITEM_BYTES > self._max_bytes:
@@ -137,8 +174,9 @@ def _handle_types(operator: Operator) -> dict[int, tuple[int, ...]]:
 
 def _check_ranks(operator: Operator, shapes: Sequence[tuple[int, ...]]) -> None:
     op, batch_dims = operator.name, operator.attributes.get("batch_dims", 0)
-    if abs(batch_dims) > min(map(len, shapes), default=0) and batch_dims:
-        raise KernelError(f"{op} has {batch_dims} batch dimensions, and operands of {[*map(len, shapes)]} dimensions")
+    batched = [len(shapes[position]) for position in _BATCHED.get(op, ())]
+    if batch_dims and abs(batch_dims) > min(batched, default=0):
+        raise KernelError(f"{op} has {batch_dims} batch dimensions, and operands of {batched} dimensions")
     for position in _SINGLE.get(op, ()):
         if math.prod(shapes[position]) != 1:
             raise KernelError(f"{op} got operand {position} of shape {shapes[position]}, expected one element")

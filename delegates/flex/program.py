@@ -32,6 +32,12 @@ _ANONYMOUS = {
 }
 """Operators that find a table by name in the whole process, and those that make a nameless one."""
 
+_NO_LONGER = frozenset({
+    "ExpandDims", "Identity", "Reshape", "Squeeze", "StringLower", "StringSplit", "StringSplitV2", "StringStrip",
+    "StringUpper", "Substr", "UnicodeTranscode",
+})  # fmt: skip
+"""Operators whose strings are together no longer, or not much, than those that they get."""
+
 _NAMES = ("container", "shared_name", "use_node_name_sharing")
 Handles: TypeAlias = dict[tuple[str, ...], EagerTensor]
 
@@ -64,6 +70,7 @@ class _Step:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     dead: tuple[int, ...]  # values that no later step reads
+    texts: tuple[int, ...]  # results that are strings and may be long
 
 
 class Program:
@@ -84,7 +91,7 @@ class Program:
         for bound in reversed(partition.nodes):
             run = self._prepare(bound)
             inputs, outputs = (tuple(slots[t] for t in tensors) for tensors in (bound.node.inputs, bound.node.outputs))
-            steps.append(_Step(bound, run, inputs, outputs, tuple({*inputs, *outputs} - keep)))
+            steps.append(_Step(bound, run, inputs, outputs, tuple({*inputs, *outputs} - keep), _texts(bound)))
             keep.update(inputs)
         self._steps = tuple(reversed(steps))
 
@@ -94,6 +101,8 @@ class Program:
         for step in self._steps:
             try:
                 results = step.run(lane.state, [values[i] for i in step.inputs])
+                for position in step.texts:
+                    lane.budget.check_string_bytes(step.bound.node, self._eager.string_bytes(results[position]))
             except BODY_ERRORS as error:
                 named = node_error(error, self._graph, step.bound.node)
                 if named is error:
@@ -143,7 +152,7 @@ class Program:
 
         def run(state: State, inputs: Sequence[EagerTensor]) -> Sequence[EagerTensor]:
             guard.check(inputs)
-            return eager.execute(operator.name, flat, inputs, takes[1])
+            return guard.written(eager.execute(operator.name, flat, inputs, takes[1]))
 
         return run
 
@@ -165,6 +174,13 @@ class Program:
             return (self._resources.get(state, key, make),)
 
         return run
+
+
+def _texts(bound: BoundNode) -> tuple[int, ...]:
+    assert isinstance(bound.op, Flex)
+    if bound.op.node_def.op in _NO_LONGER:
+        return ()
+    return tuple(position for position, spec in enumerate(bound.outs) if spec.type is TensorType.STRING)
 
 
 def _flat(attributes: Mapping[str, Any]) -> tuple[Any, ...]:

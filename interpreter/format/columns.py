@@ -65,6 +65,7 @@ class Columns:
         self.end = 0  # where the flatbuffer ends; data may follow
         self.rows: dict[str, Rows] = _ByTable()
         self.links: defaultdict[str, list[Link]] = defaultdict(list)
+        self._vectors: dict[tuple[str, str], Ragged] = {}
 
     def where(self, table: str, row: int, name: str = "") -> str:
         """Path of a row, such as ``subgraphs[3].operators[5]``, and of one of its fields; `ROOT` for the root table."""
@@ -100,6 +101,12 @@ class Columns:
 
     def vector(self, table: str, name: str) -> Ragged:
         """For each row, the values of a vector of scalars; for a vector of tables, the rows of these."""
+        vectors = self._vectors.get((table, name))
+        if vectors is None:
+            vectors = self._vectors[table, name] = self._vector(table, name)
+        return vectors
+
+    def _vector(self, table: str, name: str) -> Ragged:
         kind = TABLES[table][name]
         at = self.rows[table][name]
         unique, which = np.unique(at, return_inverse=True)
@@ -126,13 +133,14 @@ class Columns:
         """For each row, a string field; "" where absent. Raises ModelError for bytes that are not UTF-8."""
         at = self.rows[table][name]
         unique, which = np.unique(at, return_inverse=True)
-        made = []
-        for start, length in zip((unique + 4).tolist(), self.view.lengths(unique).tolist(), strict=True):
-            try:
-                made.append(self.view.bytes(start, length).decode())
-            except UnicodeDecodeError:
-                row = int(np.argmax(at == start - 4))
-                raise ModelError(f"{INVALID}a string is not UTF-8.", where=self.where(table, row, name)) from None
+        made, start = [], 0
+        content = self.view.data.data
+        try:
+            for start, length in zip((unique + 4).tolist(), self.view.lengths(unique).tolist(), strict=True):
+                made.append(str(content[start : start + length], "utf-8"))
+        except UnicodeDecodeError:
+            row = int(np.argmax(at == start - 4))
+            raise ModelError(f"{INVALID}a string is not UTF-8.", where=self.where(table, row, name)) from None
         return [made[i] for i in which.tolist()]
 
 

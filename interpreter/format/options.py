@@ -19,8 +19,11 @@ def read_options(columns: Columns, table: str) -> list[Attributes]:
     names = [field.name for field in TABLES[table].fields]
     if not names:
         return [MappingProxyType({})] * len(rows)
-    values = zip(*(_values(columns, table, field) for field in TABLES[table].fields), strict=True)
-    return [MappingProxyType(dict(zip(names, row, strict=True))) for row in values]
+    values = list(zip(*(_values(columns, table, field) for field in TABLES[table].fields), strict=True))
+    if any(field.dtype.kind == "f" for field in TABLES[table].fields):  # 0.0 equals -0.0
+        return [MappingProxyType(dict(zip(names, row, strict=True))) for row in values]
+    made = {row: MappingProxyType(dict(zip(names, row, strict=True))) for row in set(values)}
+    return list(map(made.__getitem__, values))
 
 
 def defaults(table: str) -> Attributes:

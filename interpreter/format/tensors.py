@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,11 @@ from .quantization import read_quantization
 from .sparsity import read_sparsity, stored_count
 
 _TYPES = {type.value: type for type in TensorType}
+_AS_STORED: dict[TensorType, np.dtype[Any]] = {
+    type: type.dtype for type in set(TensorType) - {TensorType.BOOL} if type.bits == type.dtype.itemsize * 8
+}
+"""dtypes of types whose bytes in the file are those in memory, whatever they are."""
+
 _LARGEST = 2**58  # elements, zeros not counted: NumPy refuses to address more
 
 
@@ -72,17 +78,24 @@ def _constants(
         raise GraphError("a variable has constant data.", where=columns.where("Tensor", row))
     found: list[Array | None] = [None] * len(rows)
     made: dict[tuple[int, TensorType, int], Array] = {}
-    for row, buffer in zip(np.nonzero(held)[0].tolist(), rows["buffer"][held].tolist(), strict=True):
-        sparsity = sparsities[row]
-        count = math.prod(shapes[row]) if sparsity is None else stored_count(sparsity)
-        key = int(buffers.starts[buffer]), types[row], count
+    content, address = columns.view.data.data, columns.view.data.ctypes.data
+    sources = rows["buffer"][held]
+    places = zip(buffers.starts[sources].tolist(), buffers.lengths[sources].tolist(), strict=True)
+    for row, (start, length) in zip(np.nonzero(held)[0].tolist(), places, strict=True):
+        type, shape, sparsity = types[row], shapes[row], sparsities[row]
+        count = math.prod(shape) if sparsity is None else stored_count(sparsity)
+        dtype = _AS_STORED.get(type) if sparsity is None else None
+        if dtype is not None and length == count * dtype.itemsize and not (address + start) % dtype.alignment:
+            found[row] = np.ndarray(shape, dtype, content, start)  # what `decode` gives, in a third of the time
+            continue
+        key = start, type, count
         values = made.get(key)
         if values is None:
             try:
-                values = made[key] = decode(buffers[buffer], types[row], count)
+                values = made[key] = decode(columns.view.data[start : start + length], type, count)
             except (GraphError, UnsupportedError) as error:
                 raise error.__class__(error.what, where=columns.where("Tensor", row)) from None
-        found[row] = values.reshape(shapes[row]) if sparsity is None else values
+        found[row] = values.reshape(shape) if sparsity is None else values
     return found
 
 

@@ -81,9 +81,11 @@ class _Walk:
         entries = vtables + 4 + 2 * np.array([[field.slot] for field in self.table.fields], np.int64).reshape(-1, 1)
         within = entries + 2 <= ends
         places = np.where(within, self.view.read(U2, np.where(within, entries, 0)), 0).astype(np.int64)
-        for field, place in zip(self.table.fields, places, strict=True):
-            ok = (place == 0) | (place >= 4) & (place + field.width <= sizes)
-            self._require(ok, field.name, "a field lies outside its table.", first)
+        widths = np.array([[field.width] for field in self.table.fields], np.int64).reshape(-1, 1)
+        oks = (places == 0) | (places >= 4) & (places + widths <= sizes)
+        if not oks.all():
+            at_fault = int(np.argmin(oks.all(1)))
+            self._require(oks[at_fault], self.table.fields[at_fault].name, "a field lies outside its table.", first)
         return [place[which] if place.any() else None for place in places]
 
     def _column(self, field: Field, place: NDArray[np.int64] | None) -> NDArray[np.generic]:

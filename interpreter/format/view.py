@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Positions: TypeAlias = NDArray[np.int64]
 """Byte positions in a file; 0 stands for "absent", as no table, string or vector starts there."""
-
-Piece = TypeVar("Piece")
 
 _U1, _U2, _U4 = np.dtype("u1"), np.dtype("<u2"), np.dtype("<u4")
 U2, U4, I4 = _U2, _U4, np.dtype("<i4")
@@ -65,19 +63,20 @@ class Ragged:
     def tuples(self) -> list[tuple[Any, ...]]:
         """The vectors as tuples of Python scalars, shared ones made once."""
         values = self.values.tolist()
-        return self._pieces(lambda start, end: tuple(values[start:end]))
+        places, which = self._places()
+        made = [tuple(values[start:end]) for start, end in places]
+        return [made[i] for i in which]
 
     def blobs(self) -> list[bytes]:
         """Vectors of bytes as `bytes`, shared ones made once."""
         values = self.values.tobytes()
-        return self._pieces(lambda start, end: values[start:end])
+        places, which = self._places()
+        made = [values[start:end] for start, end in places]
+        return [made[i] for i in which]
 
-    def _pieces(self, cut: Callable[[int, int], Piece]) -> list[Piece]:
-        made: dict[tuple[int, int], Piece] = {}
-        pieces = []
-        for key in zip(self.starts.tolist(), (self.starts + self.lengths).tolist(), strict=True):
-            piece = made.get(key)
-            if piece is None:
-                piece = made[key] = cut(*key)
-            pieces.append(piece)
-        return pieces
+    def _places(self) -> tuple[Iterator[tuple[int, int]], list[int]]:
+        """Where each vector begins and ends, once for all rows that share it, and which of them each row has."""
+        count = len(self.values) + 1
+        keys, which = np.unique(self.starts * count + self.lengths, return_inverse=True)
+        starts, lengths = np.divmod(keys, count)
+        return zip(starts.tolist(), (starts + lengths).tolist(), strict=True), which.tolist()

@@ -41,7 +41,7 @@ class RandomOp(StatefulOp):
         key = seeds.astype(np.int64).view(np.uint64) if seeds.any() else [randbits(64), randbits(64)]
         start = np.array([*key, 0], np.uint64)
         step = np.array([0, 0, blocks if advance is None else advance], np.uint64)
-        bottom, high, low = state.memory(self.place, start).advance(step)
+        bottom, high, low = state.stream(self.place, start).advance(step)
         counters = low + np.arange(blocks, dtype=np.uint64)
         top = (np.broadcast_to(word, counters.shape) for word in words(high))
         return np.asarray(interleaved(np, philox((*words(counters), *top), words(bottom))))

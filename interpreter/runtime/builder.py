@@ -62,10 +62,22 @@ class PlanBuilder:
             wanted=tuple(place and place[1] for place in map(self._on_device, self._graph.inputs)),
             outputs=tuple(self._on_device(i) or places[i] for i in self._graph.outputs),
             kept={tensor: self._located(tensor) for tensor in self._home},
+            dead=tuple(self._dead(keep_all)),
             preset=tuple(self._preset),
             inputs=self._inputs,
             variables=tuple((slot, tensor) for tensor, slot in self._variables.items()),
         )
+
+    def _dead(self, keep_all: bool) -> list[tuple[int, ...]]:
+        """For each step, the slots that are made in the call and that it is the last to read."""
+        last = {slot: position for position, step in enumerate(self._steps) for slot in step.reads}
+        asked = (*self._graph.inputs, *self._graph.outputs)
+        held = {slot for tensor in asked for slot in self._slots[tensor].values()}.union(self._variables.values())
+        dead: list[tuple[int, ...]] = [() for _ in self._steps]
+        for slot, position in () if keep_all else last.items():
+            if slot not in held and self._preset[slot] is None:
+                dead[position] += (slot,)
+        return dead
 
     def _split(self, unit: Unit) -> Iterator[Unit]:
         """A unit in parts: variable tensors are loaded just before nodes that take their values, and stored after nodes

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -16,7 +16,7 @@ import numpy as np
 
 from ..details import blank
 from ..errors import DelegationError, GraphError, KernelError, PolicyError, StateError, TfliteError, UnsupportedError
-from ..graph import Graph, Model, Tensor, TensorSpec
+from ..graph import Graph, Model, Shape, Tensor, TensorSpec
 from ..limits import DEFAULT_LIMITS, Limits, beyond
 from ..ops.base import ControlOp, Op
 from ..ops.binding import UnknownOp
@@ -32,16 +32,15 @@ from .held import VariableName, variables_read
 from .lane import Lane, Observer
 from .partition import Nobody, choose, delegation_error, join_islands, stray_nodes, units
 from .plan import Plan, Run, Value, brought, fetch, unshared, value_at
-from .queue import CallQueue
+from .queue import CallQueue, InQueue
 from .simplify import Resolved, Resolver
 from .state import State
+from .turns import Turn, during
 
 log = logging.getLogger("tflite_cupy")
 
 Watch: TypeAlias = Callable[[int, Mapping[int, np.ndarray]], None]
 """Called as watch(subgraph, {tensor: array}) after each run of a subgraph by control flow."""
-
-_NO_PLACE: AbstractContextManager[None] = nullcontext()
 
 
 class Engine:
@@ -69,8 +68,8 @@ class Engine:
         spaces = {d.space.name: d.space for d in self.delegates if d.space.name != HOST.name}
         self.device_spaces: tuple[Space, ...] = tuple(spaces.values())
         """Spaces other than host memory, whose arrays a caller may pass in uncopied."""
-        self.shapes: dict[int, dict[int, tuple[int, ...]]] = {}
-        """Per subgraph that a signature runner called, the shapes of its inputs and outputs in the last call."""
+        self.shapes: dict[int, tuple[Sequence[int], Sequence[Shape]]] = {}
+        """Per subgraph that a signature runner called, its inputs and outputs, and their shapes in the last call."""
         self._reads: dict[int, tuple[tuple[VariableName, ...], tuple[int, ...]]] = {}
         self._logged: set[int] = set()
         self._checked: set[int] = set()
@@ -90,10 +89,8 @@ class Engine:
         self._lock = threading.RLock()
         if isinstance(self._caches, _Closed):
             return
-        self._queue = CallQueue.of(self.budget.limits)
-        self._resolver.after_fork()
-        self.state.after_fork()
-        parts: list[Any] = [*self._caches, *(d for d in self.delegates if hasattr(d, "after_fork"))]
+        parts: list[Any] = [self._resolver, self.state, *self._caches]
+        parts += [part for part in (self._queue, *self.delegates) if hasattr(part, "after_fork")]
         for part in parts:
             part.after_fork()
         runs = (step for cache in self._caches for plan in cache.plans for step in plan.steps if isinstance(step, Run))
@@ -261,16 +258,31 @@ class Engine:
         inputs that the plan may have overwritten. `bodies` is filled with the tensors of the last run of each subgraph
         that control flow called: {subgraph: {tensor: array}}. `watch` is shown those of each such run.
         """
+        work = partial(self._run, plan, values, tensors, target, donated, bodies, watch)
+        for turn in self._turns(plan):
+            work = partial(during, turn, work)
+        return work()
+
+    def _run(
+        self,
+        plan: Plan,
+        values: Sequence[Value],
+        tensors: Sequence[int],
+        target: Space | None,
+        donated: AbstractSet[int],
+        bodies: dict[int, dict[int, np.ndarray]] | None,
+        watch: Watch | None,
+    ) -> list[Value]:
         last: dict[int, tuple[Plan, list[Any]]] = {}
         finished = None
         if bodies is not None or watch is not None:
             finished = partial(_note, last, watch)
-        with self._place(plan), np.errstate(all="ignore"):
+        with self._on_devices(), np.errstate(all="ignore"):
             lane = Lane(self.state, self.observer, finished=finished, budget=self.budget, peak=plan.peak)
             if (deadline := self.budget.deadline()) is not None:
                 lane.deadline, lane.observer = deadline, deadline.watching(self.observer)
             try:
-                slots = plan.run(values, lane, self)
+                slots = plan.run([value.array for value in values], lane, self)
                 results = [value_at(slots, plan.kept[tensor]) for tensor in tensors]
                 if bodies is not None:
                     bodies.update((graph, _fetched(body, left)) for graph, (body, left) in last.items())
@@ -286,27 +298,33 @@ class Engine:
                 if lane.borrowed:
                     self._release(lane)
 
-    def _place(self, plan: Plan) -> AbstractContextManager[None]:
-        """Entered around a call: its place among the others, and what it needs of each device."""
+    def call_on_host(self, plan: Plan, arrays: Sequence[np.ndarray], tensors: Sequence[int]) -> list[np.ndarray]:
+        """The same with all on the host. Where no other call and no device has to do with it, it takes less time."""
         is_alone = self._queue is None and plan.access is NO_ACCESS and not self.device_spaces
-        return _NO_PLACE if is_alone else self._shared_place(plan)
+        if is_alone and self.budget.limits.deadline_ms is None:
+            with np.errstate(all="ignore"):
+                slots = plan.run(arrays, Lane(self.state, self.observer, budget=self.budget, peak=plan.peak), self)
+            return [slots[plan.kept[tensor][0]] for tensor in tensors]
+        return [array for _, array in self.call(plan, [Value(HOST, array) for array in arrays], tensors)]
+
+    def _turns(self, plan: Plan) -> Iterator[Turn]:
+        """What a call has to wait for, the last thing first: nobody changes what it reads, it is alone with what it
+        writes, and it has a place among the others."""
+        access = plan.access
+        if access.writes or not self.state.is_settled(access.initialisers):
+            yield self.state.writing()
+        elif access.reads:
+            yield self.state.reading()
+        if self._queue is not None:
+            yield InQueue(self._queue)
 
     @contextmanager
-    def _shared_place(self, plan: Plan) -> Iterator[None]:
+    def _on_devices(self) -> Iterator[None]:
+        """Entered around a call: what it needs of each device."""
         with ExitStack() as stack:
-            if self._queue is not None:
-                stack.enter_context(self._queue)
-            if plan.access is not NO_ACCESS:
-                stack.enter_context(self._turn(plan.access))
             for space in self.device_spaces:
                 stack.enter_context(space.lane())
             yield
-
-    def _turn(self, access: Access) -> AbstractContextManager[None]:
-        """Entered around a call, so that it is alone with what it writes, and nobody changes what it reads."""
-        if access.writes or not self.state.is_settled(access.initialisers):
-            return self.state.writing()
-        return self.state.reading() if access.reads else nullcontext()
 
     def _release(self, lane: Lane) -> None:
         """Let go of variables' values, once nothing of the call reads them any more."""
@@ -327,7 +345,7 @@ class Engine:
                 lane.deadline.check()
             if lane.held + plan.peak > self.budget.granted:
                 self.budget.check_arena(lane.held + plan.peak, f"subgraph {graph}")
-            slots = plan.run(given, lane, self)
+            slots = plan.run([value.array for value in given], lane, self)
         finally:
             lane.depth -= 1
             lane.held, lane.peak = outer

@@ -38,6 +38,7 @@ class Lane:
     deadline: Deadline | None = None
     peak: int = 0  # bytes that results of the subgraph that is being run take at a time, as far as its plan tells
     held: int = 0  # the same of those that wait for it
+    frames: list[tuple[Plan, list[Any]]] = field(default_factory=list)  # slots of each subgraph that is being run
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,8 +192,10 @@ def _dependencies(choices: Sequence[Choice]) -> list[set[int]]:
 
 def join_islands(choices: list[Choice], delegates: Sequence[Delegate]) -> list[Choice]:
     """Move small device partitions without weights that lie between host partitions to the host delegate."""
-    found = units(choices)
     hosts = [d for d in delegates if _on_host(d)]
+    if all(_on_host(choice.delegate) for choice in choices):
+        return choices
+    found = units(choices)
     moved: dict[int, Choice] = {}
     for index, unit in enumerate(found):
         beside = found[max(0, index - 1) : index] + found[index + 1 : index + 2]

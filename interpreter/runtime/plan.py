@@ -45,7 +45,10 @@ class Invoker(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """Run a partition."""
+    """Run a partition.
+
+    Like every step it says which slots it reads, so that what no later step reads can go (`PlanBuilder`).
+    """
 
     unit: Unit
     partition: Partition
@@ -53,6 +56,10 @@ class Run:
     inputs: tuple[int, ...]  # slots
     outputs: tuple[int, ...]
     texts: tuple[int, ...] = ()  # positions of outputs that hold strings
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return self.inputs
 
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         results = self.executable(lane, [slots[i] for i in self.inputs])
@@ -77,6 +84,10 @@ class Move:
     nbytes: int | None  # None: not known before the call
     pairs: tuple[tuple[int, int], ...]  # (source slot, target slot)
 
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return tuple(source for source, _ in self.pairs)
+
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         arrays = self.source.get([slots[source] for source, _ in self.pairs])
         for (_, target), array in zip(self.pairs, arrays, strict=True):
@@ -91,6 +102,10 @@ class Settle:
     tensors: tuple[int, ...]
     pairs: tuple[tuple[int, int], ...]  # (source slot, target slot)
 
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return tuple(source for source, _ in self.pairs)
+
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         arrays = brought([slots[source] for source, _ in self.pairs], self.target)
         for (_, target), array in zip(self.pairs, arrays, strict=True):
@@ -104,6 +119,10 @@ class Load:
     source: int
     target: int
 
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return (self.source,)
+
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         slots[self.target] = slots[self.source].read()
 
@@ -115,6 +134,10 @@ class Store:
     source: Place
     target: int
     shape: tuple[int, ...]
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return self.source[0], self.target
 
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         space, array = value_at(slots, self.source)
@@ -131,6 +154,10 @@ class Branch:
     graph: Graph
     inputs: tuple[Place | None, ...]  # None: an absent operand
     outputs: tuple[Place, ...]
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return tuple(place[0] for place in self.inputs if place is not None)
 
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         bound = self.unit.nodes[0]
@@ -240,16 +267,21 @@ class Plan:
     variables: tuple[tuple[int, int], ...]  # (slot, tensor) of tensors that the file marks as variable
     outputs: tuple[Place, ...]  # graph.outputs as control flow passes them on: on a device, if one has them
     kept: Mapping[int, Place] = field(default_factory=dict)  # tensor -> where it was made, for every tensor computed
+    dead: tuple[tuple[int, ...], ...] = ()  # for each step, slots that neither later ones nor the caller read
     access: Access = NO_ACCESS
     peak: int = 0  # bytes that results take at a time, as far as shapes are known
 
-    def run(self, values: Sequence[Value], lane: Lane, invoker: Invoker) -> list[Any]:
-        """Run all steps on `values`, which live where the plan was made for; returns the slots."""
-        slots = list(self.preset)
-        for slot, value in zip(self.inputs, values, strict=True):
-            slots[slot] = value.array
+    def run(self, arrays: Sequence[Array], lane: Lane, invoker: Invoker) -> list[Any]:
+        """Run all steps on `arrays`, which live where the plan was made for; returns the slots."""
+        slots = [*self.preset]
+        for slot, array in zip(self.inputs, arrays, strict=True):
+            slots[slot] = array
         for slot, tensor in self.variables:
             slots[slot] = lane.state.variable_tensor(self.graph.index, tensor, self.resolved.specs[tensor])
-        for step in self.steps:
+        lane.frames.append((self, slots))
+        for step, dead in zip(self.steps, self.dead, strict=True):
             step(slots, lane, invoker)
+            for slot in dead:
+                slots[slot] = None
+        lane.frames.pop()
         return slots

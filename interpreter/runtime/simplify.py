@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from .held import NOTHING_HELD, HeldShapes, Tracker
 
 _FOLD_BYTES = 1 << 20
 """Folding may grow memory by this much, or by eight times the operands (float16 and int8 weights to float32)."""
+
+_FOLDED_BYTES = 64 << 20
+"""All folded values of a subgraph may take this much, or eight times the model's constants; further nodes are run."""
 
 _SHARED_BYTES = 1 << 16
 """Folded values of this size are worth looking for those that are equal."""
@@ -44,6 +48,7 @@ class Resolver:
         self.model = model
         self._budget = budget
         self._visited = 0  # nodes, those of subgraphs once for each call, since `resolve` began
+        self._folded_bytes = 0  # since then
         self._custom_ops = custom_ops
         self._ops: dict[int, tuple[Op, ...]] = {}
         self._constants: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}  # folds that no input shape changes
@@ -80,7 +85,7 @@ class Resolver:
             return [specs[i] for i in graph.outputs]
 
     def _resolve(self, graph: Graph, inputs: Sequence[TensorSpec], keep_all: bool, held: HeldShapes) -> Resolved:
-        self._visited = 0
+        self._visited = self._folded_bytes = 0
         specs, bound = self._infer(graph, inputs, 0, held)
         if keep_all:
             return Resolved(tuple(specs), tuple(bound), (), ())
@@ -124,7 +129,9 @@ class Resolver:
         variables, open_states = variable_tensors(graph), _open_states(graph)
         for index in sorted(variables):
             where = f"subgraphs[{graph.index}].tensors[{index}]"
-            self._budget.check(f"variable {specs[index].name!r}", specs[index], self._budget.limits.max_view_rank, where)
+            self._budget.check(
+                f"variable {specs[index].name!r}", specs[index], self._budget.limits.max_view_rank, where
+            )
         ops = self.ops(graph)
         tracker = Tracker(graph, ops, held)
         for node, op in zip(graph.nodes, ops, strict=True):
@@ -192,8 +199,8 @@ class Resolver:
         """The outputs' values, if they are small enough to keep."""
         if all(s.value is not None for s in outs):
             return outs
-        before = sum(s.nbytes or 0 for s in ins if s is not None)
-        if any(s.nbytes is None for s in outs) or sum(s.nbytes or 0 for s in outs) > max(_FOLD_BYTES, 8 * before):
+        before, after = sum(s.nbytes or 0 for s in ins if s is not None), sum(s.nbytes or 0 for s in outs)
+        if any(s.nbytes is None for s in outs) or after > max(_FOLD_BYTES, 8 * before) or not self._has_room(after):
             return outs
         is_fixed = fixed.issuperset(i for i in node.inputs if i != ABSENT)
         values = self._constants.get((graph.index, node.index)) if is_fixed else None
@@ -210,6 +217,19 @@ class Resolver:
             self._constants[graph.index, node.index] = values
             fixed.update(node.outputs)
         return tuple(replace(s, shape=v.shape, value=v) for s, v in zip(outs, values, strict=True))
+
+    def _has_room(self, nbytes: int) -> bool:
+        """Whether further folded values may be kept; counts them if so."""
+        if self._folded_bytes + nbytes > _FOLDED_BYTES and self._folded_bytes + nbytes > 8 * self._constant_bytes:
+            return False
+        self._folded_bytes += nbytes
+        return True
+
+    @cached_property
+    def _constant_bytes(self) -> int:
+        """What the constants of the model take, each buffer once."""
+        data = (tensor.data for graph in self.model.graphs for tensor in graph.tensors if tensor.data is not None)
+        return sum({array.__array_interface__["data"][0]: array.nbytes for array in data}.values())
 
 
 def _one_copy(value: np.ndarray) -> np.ndarray:

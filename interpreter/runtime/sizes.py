@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ class Sizing:
         if grown + nbytes <= _ARENA_STEP:
             return grown + nbytes
         node = self._bound.node
-        lane.budget.check_arena(lane.held + nbytes + _live_bytes(values[first:]), node, self._graph.where(node))
+        lane.budget.check_arena(nbytes + _live_bytes(lane, values[first:]), node, self._graph.where(node))
         return 0
 
     def _nbytes(self, budget: Budget, operands: Sequence[Array | None]) -> int:
@@ -123,8 +124,18 @@ class Sizing:
         return found if isinstance(found, tuple) else (found,)
 
 
-def _live_bytes(values: Sequence[Any]) -> int:
-    """Bytes of the memory behind host arrays, each memory once; that of a mapped file does not count."""
-    bases = (v if v.base is None else v.base for v in values if isinstance(v, np.ndarray))
-    owners = {id(base): base for base in bases if isinstance(base, np.ndarray) and base.flags.owndata}
-    return sum(owner.nbytes for owner in owners.values())
+def _live_bytes(lane: Lane, values: Sequence[Any]) -> int:
+    """Bytes of the host memory of what a call has made, each memory once: `values`, and what waits in slots."""
+    waiting = (
+        new
+        for plan, slots in lane.frames
+        for slot, (old, new) in enumerate(zip(plan.preset, slots, strict=True))
+        if new is not old and slot not in plan.inputs
+    )
+    owners = {id(owner): owner for owner in map(_owner, chain(values, waiting)) if isinstance(owner, np.ndarray)}
+    return sum(owner.nbytes for owner in owners.values() if owner.flags.owndata)
+
+
+def _owner(value: Any) -> Any:
+    """The object that has the memory of an array."""
+    return value.base if isinstance(value, np.ndarray) and value.base is not None else value

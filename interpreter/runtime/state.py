@@ -11,7 +11,7 @@ import numpy as np
 
 from ..graph import TensorSpec, TensorType
 from ..ops.shared.resources import Table, Variable
-from .turns import Reading, Turns, Writing
+from .turns import Reading, Turns, Writing, during
 
 
 class State:
@@ -29,6 +29,7 @@ class State:
         self._tables: dict[int, Table] = {}
         self._tensors: dict[tuple[int, int], tuple[Variable, TensorSpec]] = {}
         self._memories: dict[tuple[int, int], tuple[Variable, np.ndarray]] = {}
+        self._streams: dict[tuple[int, int], Variable] = {}
 
     def variable(self, container: str, shared_name: str) -> Variable:
         """The variable of that name, made on first use without a value."""
@@ -65,12 +66,22 @@ class State:
                 entry = self._memories[place] = Variable(f"of node {place[1]} in subgraph {place[0]}", start), start
             return entry[0]
 
+    def stream(self, place: tuple[int, int], start: np.ndarray) -> Variable:
+        """How far the node at `place` is in its random numbers, `start` at first. Calls that fail have used up theirs,
+        since others may have gone on from there."""
+        with self._lock:
+            return self._streams.setdefault(place, Variable(f"of node {place[1]} in subgraph {place[0]}", start))
+
     def reset_variable_tensors(self) -> None:
         """Set variable tensors to zero and let nodes forget; resource variables and tables keep their values."""
+        during(self.writing(), self._reset)
+
+    def _reset(self) -> None:
         with self._lock:
             for variable, spec in self._tensors.values():
                 variable.assign(_zeros(spec))
-            self._memories.clear()
+            self._memories = {}
+            self._streams = {}
 
     def is_initialised(self, graph: int) -> bool:
         """Whether an initialiser subgraph has run."""
@@ -81,15 +92,18 @@ class State:
         return graphs <= self._settled
 
     def after_fork(self) -> None:
-        """Make locks anew that threads may have held which this process does not have."""
-        self._lock, self._initialising, self._turns = threading.Lock(), threading.RLock(), Turns()
-        for variable in self._all():
+        """Make locks anew that threads may have held which this process does not have, and undo what their calls have
+        written."""
+        self._lock, self._initialising = threading.Lock(), threading.RLock()
+        for variable in chain(self._all(), self._streams.values()):
             variable.lock = threading.RLock()
         for table in self._tables.values():
             table.lock = threading.Lock()
+        for writing in self._turns.after_fork():
+            writing.undo()
 
     def _all(self) -> Iterator[Variable]:
-        """Everything that calls write."""
+        """Everything that calls write and that is undone if they fail."""
         pairs = chain(self._tensors.values(), self._memories.values())
         return chain(self._variables.values(), (variable for variable, _ in pairs))
 
@@ -103,12 +117,12 @@ class State:
                 self._initialised.add(graph)
 
     def reading(self) -> Reading:
-        """Entered around a call that reads: no other call writes meanwhile."""
+        """For a call that reads: no other call writes meanwhile."""
         return Reading(self._turns)
 
     def writing(self) -> Writing:
-        """Entered around a call that writes: no other call reads or writes meanwhile, and if it fails, nothing that it
-        wrote stays."""
+        """For a call that writes: no other call reads or writes meanwhile, and if it fails, nothing stays that it
+        wrote."""
         return Writing(self._turns, self._remembered, self._settle)
 
     def _settle(self) -> None:
@@ -116,7 +130,7 @@ class State:
             self._settled = frozenset(self._initialised)
 
     def _remembered(self) -> Callable[[], None]:
-        """A function that makes everything but hash tables what it is now."""
+        """A function that makes everything but hash tables and random streams what it is now."""
         with self._lock:
             before = dict(self._variables), dict(self._tensors), dict(self._memories)
             held = [(variable, variable.held) for variable in self._all()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import tflite_cupy as lite
 from tests.converter.oracle import BOTH, convert, pytestmark_converter, run, weights
+from tflite_cupy.converter.tfgraph import TfNode
 from tflite_cupy.interpreter.errors import StateError
 from tflite_cupy.interpreter.format.model import load_model
 
@@ -183,3 +185,22 @@ def test_functions_over_functions_can_not_be_carried() -> None:
 
     with pytest.raises(lite.ConversionError, match=r"'tf\.MapDefun' op can't be converted.*'f' is a function"):
         convert({"rows": rows})
+
+
+def test_graphs_do_not_wait_for_the_garbage_collector() -> None:
+    import tensorflow as tf
+
+    x = tf.TensorSpec([1, 8, 8, 3])
+    kernel = tf.Variable(weights(3, 3, 3, 4))
+    function = tf.function(lambda x: tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME") * 2.0 + 1.0))
+    concrete = function.get_concrete_function(x)
+    gc.collect()
+    before = sum(isinstance(found, tf.Graph) for found in gc.get_objects())
+    gc.disable()
+    try:
+        lite.TFLiteConverter.from_concrete_functions({"f": concrete}).convert()
+        found = [type(each) for each in gc.get_objects()]
+    finally:
+        gc.enable()
+    assert not any(issubclass(kind, TfNode) for kind in found)
+    assert sum(issubclass(kind, tf.Graph) for kind in found) == before

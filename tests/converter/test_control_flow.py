@@ -55,6 +55,16 @@ CASES = {
         ),
         ["3", ""],
     ),
+    "while that passes values on": Case(
+        lambda tf, x, y: tf.while_loop(
+            lambda i, *_: i < 4, lambda i, last, a, b, c, d: (i + 1, i, a * 2 + c, a, d, c), [0, 7, x, y, y + 1, x - 1]
+        ),
+        ["?,3", "?,3"],
+    ),
+    "while that swaps strings": Case(
+        lambda tf, x, y: tf.while_loop(lambda i, *_: i < 3, lambda i, a, b: (i + 1, b, a), [0, x, y]),
+        ["2,3:string", "2,3:string"],
+    ),
     "while that grows": Case(growing, ["?,3"]),
     "while with if": Case(
         lambda tf, n, x: tf.while_loop(

@@ -230,6 +230,26 @@ def cast_through_a_narrow_type(b: Builder) -> DraftTensor:
     return b.cast(b.cast(b.x, TensorType.INT32), F32)
 
 
+def cast_that_rounds(b: Builder) -> DraftTensor:
+    whole = b.add("ABS", IMAGE, b.cast(b.x, TensorType.INT64), type=TensorType.INT64)
+    back = b.cast(b.cast(whole, TensorType.FLOAT64), TensorType.INT64)
+    return b.cast(b.add("ABS", IMAGE, back, type=TensorType.INT64), F32)
+
+
+def scaled_to_infinity(b: Builder) -> DraftTensor:
+    return b.add("MUL", (1, 6, 6, 4), b.conv(b.x), b.constant([1, np.inf, 2, -np.inf]))
+
+
+def divided_by_zero(b: Builder) -> DraftTensor:
+    return b.add("DIV", (1, 6, 6, 4), b.conv(b.x), b.constant([1, 0, 2, 3]))
+
+
+def hard_swish_of_more_dimensions(b: Builder) -> DraftTensor:
+    more = (1, *IMAGE)
+    clipped = b.add("RELU6", more, b.add("ADD", more, b.x, b.constant(np.full((1,) * 5, 3))))
+    return b.add("MUL", more, b.add("MUL", more, clipped, b.constant(1 / 6)), b.x)
+
+
 def hard_swish(b: Builder) -> DraftTensor:
     clipped = b.add("RELU6", IMAGE, b.add("ADD", IMAGE, b.x, b.constant(3)))
     return b.add("MUL", IMAGE, b.add("MUL", IMAGE, clipped, b.constant(1 / 6)), b.x)
@@ -266,6 +286,12 @@ def last_axis(b: Builder, op: str, x: DraftTensor) -> DraftTensor:
 
 def softmax(b: Builder) -> DraftTensor:
     power = b.add("EXP", IMAGE, b.add("SUB", IMAGE, b.x, last_axis(b, "REDUCE_MAX", b.x)))
+    return b.add("DIV", IMAGE, power, last_axis(b, "SUM", power))
+
+
+def softmax_of_an_activation(b: Builder) -> DraftTensor:
+    shifted = b.add("SUB", IMAGE, b.x, last_axis(b, "REDUCE_MAX", b.x))
+    power = b.add("EXP", IMAGE, b.add("RELU", IMAGE, shifted))
     return b.add("DIV", IMAGE, power, last_axis(b, "SUM", power))
 
 
@@ -337,6 +363,14 @@ CASES: dict[str, tuple[Callable[[Builder], DraftTensor], list[str]]] = {
     "normalised with another floor": (normalised(1e-6), ["SQUARE", "SUM", "MAXIMUM", "RSQRT", "MUL"]),
     "squared difference": (squared_difference, ["SQUARED_DIFFERENCE"]),
     "reciprocal root": (reciprocal_root, ["EXP", "RSQRT"]),
+    "cast that rounds": (
+        cast_that_rounds,
+        ["CAST", "ABS", "CAST", "CAST", "ABS", "CAST"],
+    ),
+    "scaled to infinity": (scaled_to_infinity, ["CONV_2D", "MUL"]),
+    "divided by zero": (divided_by_zero, ["CONV_2D", "DIV"]),
+    "hard swish of more dimensions": (hard_swish_of_more_dimensions, ["ADD", "MUL", "MUL"]),
+    "softmax of an activation": (softmax_of_an_activation, ["REDUCE_MAX", "SUB", "EXP", "SUM", "DIV"]),
     "cast through a narrow type": (cast_through_a_narrow_type, ["CAST", "CAST"]),
     "hard swish": (hard_swish, ["HARD_SWISH"]),
 }

@@ -23,6 +23,30 @@ CASES = {
     ),
     "gelu of erfc": Case(lambda tf, x: 0.5 * x * tf.math.erfc(-x * np.float32(np.sqrt(0.5))), ["?,3"], "GELU"),
     "almost gelu": Case(lambda tf, x: 0.5 * x * (1.0 + tf.math.erf(x / 1.5)), ["?,3"], flex="Erf"),
+    "gelu of more dimensions": Case(
+        lambda tf, x: tf.constant([[[0.5]]]) * x * (1.0 + tf.math.erf(x * np.float32(np.sqrt(0.5)))),
+        ["2,3"],
+        flex="Erf",
+    ),
+    "integers that doubles round": Case(
+        lambda tf, x: tf.cast(tf.cast(x, tf.float64), tf.int64),
+        ["3:int64"],
+        "CAST*2",
+        values={0: np.array([2**53 + 1, -(2**53) - 1, 5])},
+    ),
+    "sizes as truth values and bytes": Case(
+        lambda tf, x: (
+            tf.cast(tf.cast(tf.shape(x)[1], tf.bool), tf.int32)
+            + tf.cast(tf.cast(tf.shape(x)[1] + 300, tf.uint8), tf.int32),
+            x + 1,
+        ),
+        ["?,3"],
+    ),
+    "a number of elements past 32 bits": Case(
+        lambda tf, x: (tf.raw_ops.Size(input=tf.broadcast_to(x, [70000, 70000])), x + 1), ["1"], runs=False
+    ),
+    "padding of six dimensions": Case(lambda tf, x: tf.pad(x, [[1, 0]] * 6), ["?,2,2,2,2,2"], flex="Pad"),
+    "roll past 32 bits": Case(lambda tf, x: tf.roll(x, tf.constant(2**40 + 1, tf.int64), 0), ["?,3"], flex="Roll"),
     "hard swish": Case(lambda tf, x: x * tf.nn.relu6(x + 3) * (1 / 6), ["?,3"]),
     "hard swish of keras": Case(lambda tf, x: x * (tf.nn.relu6(x + 3) / 6), ["?,3"], "HARD_SWISH"),
     "reduce along nothing": Case(lambda tf, x: tf.reduce_sum(x, []) + 1, ["?,3"], "ADD"),

@@ -6,6 +6,7 @@ import gc
 import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,9 +32,12 @@ from tests.delegates.partitions import (
     whole,
 )
 from tflite_cupy.delegates.flex import FlexDelegate
+from tflite_cupy.delegates.flex.eager import Eager
 from tflite_cupy.interpreter.errors import GraphError, KernelError, LimitError
 from tflite_cupy.interpreter.format.writer import write_model
 from tflite_cupy.interpreter.graph import Graph, TensorType
+from tflite_cupy.interpreter.limits import Limits
+from tflite_cupy.interpreter.runtime.budget import Budget
 from tflite_cupy.interpreter.runtime.lane import Lane
 from tflite_cupy.interpreter.runtime.state import State
 
@@ -442,3 +446,63 @@ def test_two_models_with_the_same_names_never_share() -> None:
         interpreter.invoke()
         found, size = (interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details())
         assert [int(found[0]), int(size)] == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(1, np.float32), (2, np.float64), (8, np.complex64), (18, np.complex128)]
+)
+def test_a_factor_that_there_is_none_of_shows_no_memory(number: int, dtype: type) -> None:
+    """The kernel leaves what is above the diagonal as it was."""
+    kinds = {1: F32, 2: TensorType.FLOAT64, 8: TensorType.COMPLEX64, 18: TensorType.COMPLEX128}
+    program = FlexDelegate().compile(whole(one("Cholesky", [kinds[number]], [kinds[number]], T=kind(number))))
+    (factor,) = program(Lane(State()), [np.array([[4, 2], [2, 5]], dtype)])
+    assert factor.tolist() == [[2, 0], [1, 2]]
+    for _ in range(5):
+        assert np.full((5, 5), 7.5, dtype).any()
+        (factor,) = program(Lane(State()), [np.array(np.ones((5, 5)) - 3 * np.eye(5), dtype)])
+        assert not factor[np.triu_indices(5, 1)].any()
+
+
+def test_batch_dimensions_are_those_of_data_and_indices() -> None:
+    graph = one("GatherV2", [F32, I32, I32], [F32], **{**GATHERED, "batch_dims": integer(1)})
+    (result,) = run(FlexDelegate(), graph, f32([[1, 2], [3, 4]]), i32([[1], [0]]), i32(1))
+    assert result.tolist() == [[2], [3]]
+    with pytest.raises(KernelError, match=r"has 1 batch dimensions, and operands of \[1, 0\] dimensions"):
+        run(FlexDelegate(), graph, f32([1, 2]), i32(0), i32(0))
+
+
+def test_operators_that_take_any_shape_are_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    shapes = Eager.result_shapes
+
+    def counted(self: Eager, operator: Any, *arguments: Any) -> Any:
+        asked.append(operator.name)
+        return shapes(self, operator, *arguments)
+
+    monkeypatch.setattr(Eager, "result_shapes", counted)
+    lower, add = (
+        FlexDelegate().compile(whole(LOWER)),
+        FlexDelegate().compile(whole(one("AddV2", [F32] * 2, [F32], T=kind(1)))),
+    )
+    for size in range(1, 4):
+        (texts,) = lower(Lane(State()), [strings(*[b"A"] * size)])
+        (sums,) = add(Lane(State()), [np.ones(size, np.float32), np.ones(size, np.float32)])
+        assert (texts.tolist(), sums.tolist()) == ([b"a"] * size, [2.0] * size)
+    assert asked == ["StringLower", "AddV2"]
+    with pytest.raises(KernelError, match="must be equal"):
+        add(Lane(State()), [np.ones(2, np.float32), np.ones(3, np.float32)])
+
+
+def test_strings_that_grow_from_node_to_node() -> None:
+    """Forty nodes that each double a string would come to a terabyte."""
+    b = FlexBuilder()
+    x = b.input(STRING, [None])
+    for _ in range(40):
+        (x,) = b.flex("StringJoin", [x, x], [STRING], N=integer(2), separator=text(b""))
+    program = FlexDelegate().compile(whole(b.graph([x])))
+    lane = Lane(State(), budget=Budget(Limits(max_output_string_bytes=1000)))
+    with pytest.raises(LimitError, match=r"FlexStringJoin#9 gives strings of 1024 bytes, more than max_output_string"):
+        program(lane, [strings(b"x")])
+    wide = one("AsString", [F32], [STRING], T=kind(1), width=integer((1 << 31) - 1))
+    with pytest.raises(LimitError, match="AsString would give"):
+        run(FlexDelegate(), wide, np.ones(10, np.float32))

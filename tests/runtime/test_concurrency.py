@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from tflite_cupy import Limits
 from tflite_cupy.delegates.cpu import CpuDelegate
 from tflite_cupy.interpreter.graph import Model
 from tflite_cupy.interpreter.runtime.delegate import HOST, BoundNode, Executable, Partition
-from tflite_cupy.interpreter.runtime.turns import Turns
+from tflite_cupy.interpreter.runtime.turns import Reading, Turns, Writing, during
 
 WAIT_S = 30.0  # for what must happen: long enough for a busy machine
 
@@ -172,28 +173,23 @@ def test_updates_and_inferences_are_linearizable() -> None:
 def test_writers_are_not_kept_waiting_by_new_readers() -> None:
     turns, order = Turns(), list[str]()
 
-    def write() -> None:
-        turns.start_writing()
-        order.append("writer")
-        turns.stop_writing()
+    def writing() -> Writing:
+        return Writing(turns, lambda: lambda: None, lambda: None)
 
-    def read() -> None:
-        turns.start_reading()
-        order.append("reader")
-        turns.stop_reading()
-
-    turns.start_reading()
-    writer, reader = threading.Thread(target=write), threading.Thread(target=read)
+    first, again = Reading(turns), Reading(turns)
+    first.begin()
+    writer = threading.Thread(target=lambda: during(writing(), lambda: order.append("writer")))
+    reader = threading.Thread(target=lambda: during(Reading(turns), lambda: order.append("reader")))
     writer.start()
-    while not turns._writers_waiting:
+    while not turns._waiting:
         time.sleep(0.001)
     reader.start()
-    turns.start_reading()  # who reads already may go on
-    turns.stop_reading()
+    again.begin()  # who reads already may go on
+    again.end()
     assert order == []
     with pytest.raises(lite.StateError, match="within a call of the same interpreter"):
-        turns.start_writing()
-    turns.stop_reading()
+        writing().begin()
+    first.end()
     writer.join(WAIT_S)
     reader.join(WAIT_S)
     assert order == ["writer", "reader"]
@@ -326,3 +322,119 @@ def test_forks_of_devices_say_so() -> None:
 
     assert in_child(says_so) == 0
     assert add(x=x, y=x)["sum"].tolist() == [2.0]
+
+
+def asked_again(limits: Limits, key: str) -> tuple[lite.Interpreter, list[Any]]:
+    """The counter, which calls signature `key` of itself at its last node, and what that gave."""
+    interpreter, got = open_interpreter(counter_with_signatures(), limits=limits), list[Any]()
+    inner = interpreter.get_signature_runner(key)
+
+    def ask(graph: int, node: int, delegate: str) -> None:
+        if (graph, node) == (0, 8):
+            interpreter._engine.observer = None
+            try:
+                got.append(inner(**({"x": np.float32([1, 1])} if key == "increment" else {})))
+            except lite.TfliteError as error:
+                got.append(error)
+
+    interpreter._engine.observer = ask
+    return interpreter, got
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(max_concurrent_calls=1)], ids=["free", "queued"])
+@pytest.mark.parametrize("key", ["increment", "read"])
+def test_calls_within_calls_go_on(limits: Limits, key: str) -> None:
+    """They need no place and no turn of their own, and see what the call has written so far."""
+    interpreter, got = asked_again(limits, key)
+    interpreter.get_signature_runner("increment")(x=np.float32([1, 1]))
+    expected = [12.0, 22.0] if key == "increment" else [11.0, 21.0]
+    assert [next(iter(out.values())).tolist() for out in got] == [expected]
+    read = interpreter.get_signature_runner("read")
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(read).result(WAIT_S)["w"].tolist() == expected
+
+
+def test_a_call_within_a_call_that_fails_leaves_what_it_found() -> None:
+    interpreter = open_interpreter(counter_with_signatures())
+    increment, read = interpreter.get_signature_runner("increment"), interpreter.get_signature_runner("read")
+    one, seen = np.float32([1, 1]), list[Any]()
+
+    def observe(graph: int, node: int, delegate: str) -> None:
+        if (graph, node) == (0, 8) and not seen:
+            seen.append(None)
+            with pytest.raises(lite.KernelError, match="too much"):
+                increment(x=one)
+            seen[:] = [read()["v"].tolist()]
+        elif (graph, node) == (0, 8):
+            raise lite.KernelError("too much")
+
+    interpreter._engine.observer = observe
+    increment(x=one)
+    assert seen == [[11.0, 21.0]]
+
+
+def test_resetting_waits_for_calls() -> None:
+    """Else what a call has read before, or undoes afterwards, would come back."""
+    inside, leave = threading.Event(), threading.Event()
+    interpreter = open_interpreter(counter_with_signatures())
+    increment = interpreter.get_signature_runner("increment")
+
+    def hold(graph: int, node: int, delegate: str) -> None:
+        inside.set()
+        assert leave.wait(WAIT_S)
+
+    interpreter._engine.observer = hold
+    with ThreadPoolExecutor(2) as others:
+        call = others.submit(increment, x=np.float32([1, 1]))
+        assert inside.wait(WAIT_S)
+        reset = others.submit(interpreter.reset_all_variables)
+        while not interpreter._engine.state._turns._waiting:
+            time.sleep(0.001)
+        assert not reset.done()
+        leave.set()
+        assert call.result(WAIT_S)["total"].tolist() == [11.0, 21.0]
+        reset.result(WAIT_S)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_forks_find_no_half_of_a_call() -> None:
+    """Neither of another thread's, nor do they lose their own."""
+    interpreter = open_interpreter(counter_with_signatures())
+    increment, read = interpreter.get_signature_runner("increment"), interpreter.get_signature_runner("read")
+    one, inside, leave, codes = np.float32([1, 1]), threading.Event(), threading.Event(), list[int]()
+    increment(x=one)
+
+    def hold(graph: int, node: int, delegate: str) -> None:
+        if (graph, node) == (0, 7):  # one of two variables is assigned
+            inside.set()
+            assert leave.wait(WAIT_S)
+
+    def both() -> list[list[float]]:
+        return [value.tolist() for value in read().values()]
+
+    interpreter._engine.observer = hold
+    with ThreadPoolExecutor(1) as other:
+        call = other.submit(increment, x=one)
+        assert inside.wait(WAIT_S)
+        assert in_child(lambda: both() == [[11.0, 21.0]] * 2) == 0
+        leave.set()
+        call.result(WAIT_S)
+    in_the_child = False
+
+    def fork(graph: int, node: int, delegate: str) -> None:
+        nonlocal in_the_child
+        if (graph, node) == (0, 7):
+            child = os.fork()
+            in_the_child = not child
+            if child:
+                codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+    interpreter._engine.observer = fork
+    total = increment(x=one)["total"].tolist()
+    interpreter._engine.observer = None
+    if in_the_child:
+        with ThreadPoolExecutor(1) as other:
+            found = other.submit(increment, x=one).result(WAIT_S)["total"].tolist()
+        os._exit(0 if (total, found) == ([13.0, 23.0], [14.0, 24.0]) else 1)
+    assert (total, both(), codes) == ([13.0, 23.0], [[13.0, 23.0]] * 2, [0])

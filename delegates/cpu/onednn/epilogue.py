@@ -28,6 +28,7 @@ _UNARY = {
     "HARD_SWISH": Eltwise(Algorithm.HARDSWISH, 1 / 6, 0.5),
     "LOGISTIC": Eltwise(Algorithm.LOGISTIC),
     "NEG": Eltwise(Algorithm.LINEAR, -1.0),
+    "RSQRT": Eltwise(Algorithm.POW, 1.0, -0.5),
     "SQRT": Eltwise(Algorithm.SQRT),
     "SQUARE": Eltwise(Algorithm.SQUARE),
     "TANH": Eltwise(Algorithm.TANH),

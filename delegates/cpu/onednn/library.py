@@ -8,7 +8,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,11 @@ from ....interpreter.errors import KernelError, MissingDependencyError
 
 NAMES = ("libdnnl.so.3", "libdnnl.3.dylib", "dnnl.dll")
 MAX_DIMS = 12
+
+SPINS = "1000"
+"""Turns for which a thread of OpenMP looks for work before it sleeps. By default these are 300,000: where another
+program has one of the processors, each wait for a thread then takes a turn of the scheduler, and a call 100 times as
+long."""
 
 _UNIMPLEMENTED = 3
 _STATUS = {1: "out of memory", 2: "invalid arguments", 3: "unimplemented", 5: "runtime error"}
@@ -58,6 +64,7 @@ class Algorithm(IntEnum):
     EXP = 42
     GELU_TANH = 43
     SWISH = 44
+    POW = 48
     GELU_ERF = 49
     CLIP = 46
     HARDSWISH = 52
@@ -120,7 +127,8 @@ class Library:
     """The loaded library and its one engine, the processor."""
 
     def __init__(self, path: str) -> None:
-        self._functions = ctypes.CDLL(path)
+        with _short_waits():
+            self._functions = ctypes.CDLL(path)
         self.execute = self._functions.dnnl_primitive_execute
         self._set_address = self._functions.dnnl_memory_set_data_handle
         self._set_address.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
@@ -214,6 +222,19 @@ class Library:
 def dims(values: Sequence[int]) -> Any:
     """dnnl_dims_t."""
     return (ctypes.c_int64 * MAX_DIMS)(*values)
+
+
+@contextmanager
+def _short_waits() -> Iterator[None]:
+    """OpenMP, if it is loaded within, gets `SPINS`, unless the environment says otherwise; it reads that only once."""
+    if {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = SPINS
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 @cache

@@ -233,12 +233,12 @@ def resampling(library: Library, algorithm: Algorithm, src: Layout, dst: Layout,
     return Primitive(library, description)
 
 
-def softmax(library: Library, src: Layout, dst: Layout, axis: int) -> Primitive:
+def softmax(library: Library, src: Layout, dst: Layout, axis: int, attributes: Attributes) -> Primitive:
     """Softmax along one dimension. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, dst)]
     description = library.make(
         "primitive_desc", "dnnl_softmax_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
-        int(Algorithm.SOFTMAX), *layouts, axis, Attributes().make(library),
+        int(Algorithm.SOFTMAX), *layouts, axis, attributes.make(library),
     )  # fmt: skip
     return Primitive(library, description)
 

@@ -207,11 +207,11 @@ class Workspace:
         return run
 
     def _view(self, step: View) -> Run:
-        """Known once and for all if it is a view of the arena."""
+        """Known once and for all if it is a view of the arena; elements that don't lie in order are copied."""
         slots, shape = self._program.slots, step.nodes[0].outs[0].shape
         source, target = slots[step.reads[0]], slots[step.writes[0]]
-        if self._values[source] is not None:
-            self._values[target] = self._values[source].reshape(shape)
+        if self._values[source] is not None and self._lies_inside(view := self._values[source].reshape(shape)):
+            self._values[target] = view
             return _nothing
 
         def run(values: list[Array], lane: Lane) -> None:

@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
 
 from ....interpreter.graph import TensorSpec, TensorType
 from ....interpreter.ops.activation import Prelu
-from ....interpreter.ops.arithmetic import Add, Additive, Mul, Sub
+from ....interpreter.ops.arithmetic import Add, Mul, SquaredDifference, Sub
+from ....interpreter.ops.base import Activation
 from ....interpreter.ops.conv import Conv2D, DepthwiseConv2D, TransposeConv
 from ....interpreter.ops.matmul import BatchMatMul, FullyConnected
 from ....interpreter.ops.padding import Pad
 from ....interpreter.ops.pool import AveragePool2D, MaxPool2D
 from ....interpreter.ops.reduction import Mean
 from ....interpreter.ops.resize import ResizeBilinear
-from ....interpreter.ops.shared.fixedpoint import activation_range
-from ....interpreter.ops.shared.products import zero_point
 from ....interpreter.ops.shared.windows import Axes
 from ....interpreter.ops.softmax import Softmax
 from ....interpreter.runtime.delegate import BoundNode
 from . import primitive as p
-from .epilogue import activation, binary, clip, is_float, repeated, unary
+from . import stored
+from .epilogue import activation, binary, is_float, repeated, unary
 from .library import Algorithm, Arg, Library
-from .primitive import Attributes, Layout, PostOp, Primitive
+from .primitive import Attributes, Layout, Primitive
 from .products import BYTES, Product
-from .recipe import Constants, Derived, Operands, Padding, Recipe, post_operand, vector
-
-IMAGE = (0, 3, 1, 2)
-"""oneDNN's order of the dimensions of [n, h, w, c]."""
-
-MAX_RANK = 6
-"""Of tensors that primitives work on element by element."""
-
+from .recipe import Constants, Operands, Padding, Recipe
+from .reductions import IMAGE, mean
+from .stored import MAX_RANK
 
 Maker: TypeAlias = Callable[[BoundNode, Constants], "Recipe | None"]
 
 RECIPES: dict[type, Maker] = {}
+
+STORED_FUNCTIONS = {"ELU", "GELU", "HARD_SWISH", "LOGISTIC", "TANH"}
+"""Of bytes, too, by float arithmetic."""
 
 
 def padding_of(bound: BoundNode, constants: Constants) -> Padding | None:
@@ -61,7 +60,9 @@ def recipe(bound: BoundNode, constants: Constants, padding: Padding | None = Non
     make = RECIPES.get(type(bound.op))
     if make is not None:
         return make(bound, constants)
-    return _elementwise(bound) if is_float(bound) else None
+    if is_float(bound):
+        return _elementwise(bound)
+    return _function(bound) if bound.op.name in STORED_FUNCTIONS and stored.is_stored(bound) else None
 
 
 def _window(axes: Axes, padding: Padding | None = None) -> p.Window:
@@ -168,7 +169,7 @@ def _batch_matmul(bound: BoundNode, constants: Constants) -> Recipe | None:
     op = bound.op
     assert isinstance(op, BatchMatMul)
     a, b = bound.ins[:2]
-    if not is_float(bound) or a is None or b is None or bound.node.inputs[1] in constants or not a.shape:
+    if a is None or b is None or bound.node.inputs[1] in constants or not a.shape:
         return None
     rank = len(a.shape)
     if len(b.shape or ()) != rank or rank > 5 or a.shape[:-2] != (b.shape or ())[:-2]:
@@ -178,6 +179,8 @@ def _batch_matmul(bound: BoundNode, constants: Constants) -> Recipe | None:
     src = Layout.of(a.shape, a.dtype, turned if op.adj_x else order)
     weights = Layout.of(b.shape or (), b.dtype, turned if op.adj_y else order)
     dst = Layout.of(bound.outs[0].shape or (), bound.outs[0].dtype)
+    if not is_float(bound):
+        return stored.product(bound, src, weights, dst, (0, 1))
 
     def build(library: Library, attributes: Attributes) -> Primitive:
         return p.matmul(library, src, weights, None, dst, attributes)
@@ -238,89 +241,66 @@ def _resize(bound: BoundNode, constants: Constants) -> Recipe | None:
 def _softmax(bound: BoundNode, constants: Constants) -> Recipe | None:
     op, shape = bound.op, bound.outs[0].shape
     assert isinstance(op, Softmax)
-    if not is_float(bound) or op.beta != 1 or not shape or len(shape) > MAX_RANK:
+    if not is_float(bound):
+        return stored.softmax(bound)
+    if op.beta != 1 or not shape or len(shape) > MAX_RANK:
         return None
     layout = Layout.of(shape, np.float32)
 
     def build(library: Library, attributes: Attributes) -> Primitive:
-        return p.softmax(library, layout, layout, len(shape) - 1)
+        return p.softmax(library, layout, layout, len(shape) - 1, attributes)
 
     return Recipe(build, {Arg.SRC: bound.node.inputs[0]}, bound.node.outputs[0], None, chains=False)
 
 
-def _mean(bound: BoundNode, constants: Constants) -> Recipe | None:
-    """Over the rows and columns of images: one window."""
-    source, axes = bound.ins[0], constants.get(bound.node.inputs[1])
-    kinds = {source.type, bound.outs[0].type} if source is not None else set()
-    if source is None or source.shape is None or axes is None or kinds != {TensorType.FLOAT32}:
-        return None
-    if len(source.shape) != 4 or sorted((axes.reshape(-1) % 4).tolist()) != [1, 2]:
-        return None
-    batch, *kernel, channels = source.shape
-    src, dst = _image(source), Layout.of((batch, 1, 1, channels), np.float32, IMAGE)
-    window = p.Window((1, 1), (0, 0), (0, 0), (0, 0))
-
-    def build(library: Library, attributes: Attributes) -> Primitive:
-        return p.pooling(library, Algorithm.POOL_AVERAGE, src, dst, kernel, window, attributes)
-
-    return Recipe(build, {Arg.SRC: bound.node.inputs[0]}, bound.node.outputs[0], None, chains=False)
-
-
-def _sum(bound: BoundNode, constants: Constants) -> Recipe | None:
-    """ADD and SUB of bytes: both operands on the scale of the result, where the zero points are one offset."""
+def _additive(bound: BoundNode, constants: Constants) -> Recipe | None:
     if is_float(bound):
         return _elementwise(bound)
-    specs = [*bound.ins, *bound.outs]
-    if any(spec is None or spec.type not in BYTES or spec.quantization is None for spec in specs):
-        return None
-    op, result = bound.op, bound.outs[0]
-    assert isinstance(op, Additive)
-    sign = -1 if isinstance(op, Sub) else 1
-    factors = [float(scale) / float(op.scales[2]) for scale in op.scales[:2]]
-    offsets = [factor * zero_point(spec) for factor, spec in zip(factors, op.ins, strict=True) if spec is not None]
-    offset = zero_point(result) - offsets[0] - sign * offsets[1]
-    low, high = activation_range(op.fused_activation_function, result)
-    after = (p.Eltwise(Algorithm.LINEAR, 1.0, offset), clip(low, high))
-    made = _binary(bound, Algorithm.ADD if sign > 0 else Algorithm.SUB, after)
-    if made is None:
-        return None
-    names = [Arg.SRC, Arg.SRC_1] if made.operands[Arg.SRC] == bound.node.inputs[0] else [Arg.SRC_1, Arg.SRC]
-    scales = {Arg.SCALES | name: vector(np.array([f], np.float32)) for name, f in zip(names, factors, strict=True)}
-    return replace(made, constants=scales, scales=dict.fromkeys(names, 0), chains=False)
+    return stored.additive(bound) if stored.is_stored(bound) else None
 
 
 def _mul(bound: BoundNode, constants: Constants) -> Recipe | None:
-    """MUL of bytes where one operand is repeated: that one becomes factors and offsets."""
+    if (outer := _outer(bound)) is not None:
+        return outer
     if is_float(bound):
         return _elementwise(bound)
-    shape, op = bound.outs[0].shape, bound.op
-    specs = [spec for spec in (*bound.ins, *bound.outs) if spec is not None]
-    assert isinstance(op, Mul)
-    is_stored = all(spec.type in BYTES and spec.quantization is not None for spec in specs)
-    if not is_stored or not shape or len(shape) > MAX_RANK:
-        return None
-    whole = 0 if specs[0].shape == shape else 1
-    first, second = specs[whole], specs[1 - whole]
-    order = tuple(range(len(shape)))
-    factors = repeated(replace(second, type=TensorType.FLOAT32), shape, order)
-    if first.shape != shape or factors is None or second.shape == shape:
-        return None
-    src, dst = Layout.of(shape, first.dtype), Layout.of(shape, bound.outs[0].dtype)
-    low, high = activation_range(op.fused_activation_function, bound.outs[0])
-    factor = np.float32(float(op.scales[0]) * float(op.scales[1]) / float(op.scales[2]))
-    offsets = zero_point(first), np.float32(zero_point(second)), zero_point(bound.outs[0])
+    return stored.mul(bound) if stored.is_stored(bound) else None
 
-    def work_out(value: np.ndarray) -> Mapping[int, np.ndarray]:
-        factors = (value.astype(np.float32) - offsets[1]) * factor
-        return {Arg.SRC_1: factors, post_operand(0): np.float32(offsets[2]) - factors * np.float32(offsets[0])}
+
+def _outer(bound: BoundNode) -> Recipe | None:
+    """MUL of a column of numbers, one a row, with a row: a matrix product."""
+    op, shape = bound.op, bound.outs[0].shape
+    assert isinstance(op, Mul)
+    if op.fused_activation_function is not Activation.NONE or not shape or len(shape) < 2:
+        return None
+    rows, width = prod(shape[:-1]), shape[-1]
+    (a, b), whole = bound.ins, (*shape[:-1], 1)
+    if a is None or b is None or min(rows, width) == 1 or whole not in (a.shape, b.shape):
+        return None
+    column = 0 if a.shape == whole else 1
+    row = bound.ins[1 - column]
+    if row is None or row.size != width or not row.shape or row.shape[-1] != width:
+        return None
+    src, weights, dst = (Layout.of(sizes, a.dtype) for sizes in ((rows, 1), (1, width), (rows, width)))
+    if not is_float(bound):
+        return stored.product(bound, src, weights, dst, (column, 1 - column))
 
     def build(library: Library, attributes: Attributes) -> Primitive:
-        return p.binary(library, Algorithm.MUL, src, factors, dst, attributes)
+        return p.matmul(library, src, weights, None, dst, attributes)
 
-    derived = Derived(bound.node.inputs[1 - whole], {Arg.SRC_1: factors, post_operand(0): factors}, work_out)
-    after = (p.Binary(Algorithm.ADD, factors), clip(low, high))
-    operands: Operands = {Arg.SRC: bound.node.inputs[whole]}
-    return Recipe(build, operands, bound.node.outputs[0], order, after, derived=derived, chains=False)
+    operands: Operands = {Arg.SRC: bound.node.inputs[column], Arg.WEIGHTS: bound.node.inputs[1 - column]}
+    return Recipe(build, operands, bound.node.outputs[0], None)
+
+
+def _squared_difference(bound: BoundNode, constants: Constants) -> Recipe | None:
+    if is_float(bound):
+        return stored.pairwise(bound, Algorithm.SUB, (p.Eltwise(Algorithm.SQUARE),))
+    return stored.squared_difference(bound) if stored.is_stored(bound) else None
+
+
+def _function(bound: BoundNode) -> Recipe | None:
+    operation = unary(bound)
+    return None if operation is None or not bound.outs[0].shape else stored.unary(bound, operation)
 
 
 def _elementwise(bound: BoundNode) -> Recipe | None:
@@ -336,43 +316,21 @@ def _elementwise(bound: BoundNode) -> Recipe | None:
     kind = binary(bound)
     if kind is None or len(inputs) != 2:
         return None
-    return _binary(bound, *kind)
-
-
-def _binary(bound: BoundNode, algorithm: Algorithm, after: tuple[PostOp, ...]) -> Recipe | None:
-    """The operand that has the shape of the result comes first."""
-    shape, (a, b), inputs = bound.outs[0].shape, bound.ins, list(bound.node.inputs)
-    assert shape is not None
-    assert a is not None
-    assert b is not None
-    if not shape or len(shape) > MAX_RANK:
-        return None
-    order = tuple(range(len(shape)))
-    if a.shape != shape and algorithm in (Algorithm.ADD, Algorithm.MUL):
-        a, b = b, a
-        inputs.reverse()
-    other = repeated(b, shape, order)
-    if a.shape != shape or other is None:
-        return None
-    first, dst = Layout.of(shape, a.dtype), Layout.of(shape, bound.outs[0].dtype)
-
-    def build(library: Library, attributes: Attributes) -> Primitive:
-        return p.binary(library, algorithm, first, other, dst, attributes)
-
-    return Recipe(build, {Arg.SRC: inputs[0], Arg.SRC_1: inputs[1]}, bound.node.outputs[0], order, after)
+    return stored.pairwise(bound, *kind)
 
 
 RECIPES.update({
-    Add: _sum,
+    Add: _additive,
     AveragePool2D: _pool,
     BatchMatMul: _batch_matmul,
     FullyConnected: _fully_connected,
     MaxPool2D: _pool,
-    Mean: _mean,
+    Mean: mean,
     Mul: _mul,
     Prelu: _prelu,
     ResizeBilinear: _resize,
     Softmax: _softmax,
-    Sub: _sum,
+    SquaredDifference: _squared_difference,
+    Sub: _additive,
     TransposeConv: _transpose_conv,
 })  # fmt: skip

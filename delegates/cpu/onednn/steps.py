@@ -209,8 +209,7 @@ def _operands(
     library: Library, primitive: Primitive, made: Recipe, chain: Sequence[Link]
 ) -> dict[int, tuple[int, Any]]:
     """Tensors that a primitive and the operations after it read, with their layouts."""
-    found: dict[int, tuple[int, Any]]
-    found = {a: (t, library.query(primitive.description, *_QUERIES[Arg(a)])) for a, t in made.operands.items()}
+    found = {a: (tensor, _layout(library, primitive, made, a)) for a, tensor in made.operands.items()}
     index = len(made.post_ops)
     for link in chain:
         if link.operand is not None:
@@ -220,3 +219,12 @@ def _operands(
             found[argument] = link.operand, make_layout(library, post.layout)
         index += len(link.post_ops)
     return found
+
+
+def _layout(library: Library, primitive: Primitive, made: Recipe, argument: int) -> Any:
+    """Of an operand of a primitive, or of one of the operations after it."""
+    if argument < Arg.POST_OP:
+        return library.query(primitive.description, *_QUERIES[Arg(argument)])
+    post = made.post_ops[argument // Arg.POST_OP - 1]
+    assert isinstance(post, Binary)
+    return make_layout(library, post.layout)

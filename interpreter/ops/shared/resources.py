@@ -195,6 +195,8 @@ class Memories(Protocol):
 
     def memory(self, place: tuple[int, int], start: np.ndarray) -> Variable: ...
 
+    def stream(self, place: tuple[int, int], start: np.ndarray) -> Variable: ...
+
 
 def boxed(resource: Any) -> np.ndarray:
     """A resource as the scalar tensor that stands for it in a slot."""
