@@ -84,7 +84,8 @@ def emit(root: Record) -> bytes:
     """The file with `root` as its root table. Raises GraphError for values that a field can't hold.
 
     The data of buffers, which is most of a file, does not go through the builder: it lies behind the tables, which
-    learn its position at the end. So the file is the one copy that is made.
+    learn its position at the end. So the file is the one copy that is made. It ends with zeros up to the alignment of
+    data, as kernels of the reference read a few bytes past the end of narrow constants.
     """
     emitter = _Emitter(root)
     head = emitter.head
@@ -99,7 +100,7 @@ def emit(root: Record) -> bytes:
         start = _aligned(end)
         _POSITION.pack_into(head, slot, start)
         end = start + len(data)
-    return _joined(head, emitter, end)
+    return _joined(head, emitter, _aligned(end))
 
 
 def _joined(head: Bytes, emitter: _Emitter, size: int) -> bytes:

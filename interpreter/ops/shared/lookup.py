@@ -31,9 +31,9 @@ class Resident:
 
 
 def look_up(xp: Any, table: Resident, x: Array) -> Array:
-    """Entries of a table of 256 bytes for 8-bit values, taken as unsigned numbers; in the dtype of the table."""
+    """Entries of a table of 256 results for 8-bit values, taken as unsigned numbers; in the dtype of the table."""
     entries = table.on(xp)
-    if xp is not np:
+    if xp is not np or entries.itemsize > 1:
         return xp.take(entries, x.view(np.uint8))
     found = bytearray(np.ascontiguousarray(x)).translate(entries.tobytes())  # five times as fast as an index
     return np.frombuffer(found, entries.dtype).reshape(x.shape)
