@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import partial
 from io import BytesIO
 
+import numpy as np
+
 from tests.format.surgery import Patient
 from tests.malformed.catalogue import (
     ACCEPTED,
@@ -26,7 +28,8 @@ from tests.malformed.catalogue import (
 )
 from tests.malformed.seeds import Seed
 from tflite_cupy.interpreter.format.emit import Record
-from tflite_cupy.interpreter.limits import Limits
+from tflite_cupy.interpreter.format.verify import verify
+from tflite_cupy.interpreter.limits import DEFAULT_LIMITS, Limits
 
 TENSOR = "subgraphs[0].tensors[0]"
 
@@ -39,7 +42,8 @@ def short(seed: Seed) -> Iterator[Case]:
 
 @malformed("S2", FORMAT, GRAPH)
 def truncated(seed: Seed) -> Iterator[Case]:
-    for size in range(8, len(seed.data), 4):
+    """Up to the end of what is in the file: of the zeros behind it nothing is missed."""
+    for size in range(8, verify(np.frombuffer(seed.data, np.uint8), DEFAULT_LIMITS).end, 4):
         yield Case(f"{size} bytes", partial(seed.data.__getitem__, slice(size)))
 
 
