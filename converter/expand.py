@@ -84,7 +84,7 @@ class Expander:
             function = tf.function(lambda *operands: expansion.formula(tf, node, *operands), autograph=False)
             traced = function.get_concrete_function(*(tf.TensorSpec(None, tf.as_dtype(t)) for t in types)).graph
             definition = traced.as_graph_def()
-            self.functions.add(definition.library.function)
+            self.functions.add_those_of(definition)
             names = [t.op.name for t in traced.inputs], [t.name for t in traced.outputs]
             self._bodies[key] = graph_body(node.op, definition, *names)
         return self._bodies[key]

@@ -48,6 +48,10 @@ class Library:
         """Take in FunctionDefs."""
         self._definitions.update((d.signature.name, d) for d in definitions)
 
+    def add_those_of(self, graph: Any) -> None:
+        """Take in the functions that a GraphDef brings along."""
+        self.add(graph.library.function)
+
     def definitions(self) -> Iterable[Any]:
         """All FunctionDefs."""
         return self._definitions.values()

@@ -29,7 +29,7 @@ class Entry:
         """The function's graph; the functions that it calls go into `functions`."""
         graph = self.function.graph
         definition = graph.as_graph_def(add_shapes=True)
-        functions.add(definition.library.function)
+        functions.add_those_of(definition)
         return graph_body(self.key, definition, [t.op.name for t in graph.inputs], [t.name for t in graph.outputs])
 
     @property

@@ -13,8 +13,8 @@ from ...interpreter.runtime.delegate import HOST, Executable, Partition
 from ..arrays import ArrayDelegate, Kernel
 from .kernels import prepare
 from .kernels.serial import with_one_thread
+from .onednn.binding import library
 from .onednn.compiler import Compiler
-from .onednn.library import library
 
 __all__ = ["CpuDelegate", "kernels_in_use"]
 

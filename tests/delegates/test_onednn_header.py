@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tflite_cupy.delegates.cpu.onednn import library
-from tflite_cupy.delegates.cpu.onednn.library import Algorithm, Arg, ExecArg, Query
+from tflite_cupy.delegates.cpu.onednn import binding
+from tflite_cupy.delegates.cpu.onednn.binding import Algorithm, Arg, ExecArg, Query
 
 HEADER = Path(sysconfig.get_path("data")) / "include" / "oneapi" / "dnnl" / "dnnl.h"
 
@@ -41,15 +41,15 @@ def constants() -> dict[str, int]:
         **named,
         **queries,
         "dnnl_query_impl_info_str": Query.IMPLEMENTATION,
-        "dnnl_unimplemented": library._UNIMPLEMENTED,
-        "dnnl_cpu": library._CPU,
-        "dnnl_stream_in_order": library._IN_ORDER,
-        "dnnl_forward_inference": library.FORWARD_INFERENCE,
-        "dnnl_format_tag_any": library.ANY_FORMAT,
-        "dnnl_scratchpad_mode_user": library.USER_SCRATCHPAD,
-        "DNNL_MAX_NDIMS": library.MAX_DIMS,
+        "dnnl_unimplemented": binding._UNIMPLEMENTED,
+        "dnnl_cpu": binding._CPU,
+        "dnnl_stream_in_order": binding._IN_ORDER,
+        "dnnl_forward_inference": binding.FORWARD_INFERENCE,
+        "dnnl_format_tag_any": binding.ANY_FORMAT,
+        "dnnl_scratchpad_mode_user": binding.USER_SCRATCHPAD,
+        "DNNL_MAX_NDIMS": binding.MAX_DIMS,
         "sizeof(dnnl_exec_arg_t)": ctypes.sizeof(ExecArg),
-        **{f"dnnl_{_type(np.dtype(dtype).str)}": value for dtype, value in library._DATA_TYPES.items()},
+        **{f"dnnl_{_type(np.dtype(dtype).str)}": value for dtype, value in binding._DATA_TYPES.items()},
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import __version__
 from ..delegates.cpu import kernels_in_use
-from ..delegates.cpu.onednn.library import library
+from ..delegates.cpu.onednn.binding import library
 from ..delegates.gpu import CupyGpuDelegate, available, cublaslt
 from ..interpreter.errors import MissingDependencyError, TfliteError
 from .output import emit_json, table

@@ -10,7 +10,7 @@ from ....interpreter.graph import Array
 from ....interpreter.ops.shared.products import ProductOp
 from ....interpreter.runtime.delegate import BoundNode, Executable, Partition
 from ...arrays import Kernel
-from .library import Library
+from .binding import Library
 from .program import Program
 from .steps import Execution, steps_of
 from .weights import weights_of

@@ -13,7 +13,7 @@ from ....interpreter.graph import TensorSpec, TensorType
 from ....interpreter.ops.activation import Clamp, Prelu
 from ....interpreter.ops.base import Activation
 from ....interpreter.runtime.delegate import BoundNode
-from .library import Algorithm
+from .binding import Algorithm
 from .primitive import Binary, Eltwise, Layout, PostOp
 from .primitive import Prelu as PreluSlopes
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .library import (
+from .binding import (
     FORWARD_INFERENCE,
     USER_SCRATCHPAD,
     Algorithm,
@@ -156,11 +156,17 @@ def _convolution(
     layouts = [make_layout(library, each) for each in (src, weights)]
     rest = None if bias is None else make_layout(library, bias)
     steps = (dims(each) for each in (window.strides, window.dilations, window.before, window.after))
-    description = library.make(
-        "primitive_desc", f"dnnl_{kind}_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
-        int(algorithm), *layouts, rest, make_layout(library, dst), *steps, attributes.make(library),
-    )  # fmt: skip
-    return Primitive(library, description)
+    return _made(
+        library,
+        f"{kind}_forward",
+        attributes,
+        FORWARD_INFERENCE,
+        int(algorithm),
+        *layouts,
+        rest,
+        make_layout(library, dst),
+        *steps,
+    )
 
 
 def matmul(
@@ -169,11 +175,7 @@ def matmul(
     """src [..., m, k] times weights [..., k, n]; bias [1, n]. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, weights)]
     rest = None if bias is None else make_layout(library, bias)
-    description = library.make(
-        "primitive_desc", "dnnl_matmul_primitive_desc_create", library.engine, *layouts, rest,
-        make_layout(library, dst), attributes.make(library),
-    )  # fmt: skip
-    return Primitive(library, description)
+    return _made(library, "matmul", attributes, *layouts, rest, make_layout(library, dst))
 
 
 def binary(
@@ -181,22 +183,22 @@ def binary(
 ) -> Primitive:
     """An operation of two operands; sizes of 1 of the second are repeated. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (a, b, dst)]
-    description = library.make(
-        "primitive_desc", "dnnl_binary_primitive_desc_create", library.engine, int(algorithm), *layouts,
-        attributes.make(library),
-    )  # fmt: skip
-    return Primitive(library, description)
+    return _made(library, "binary", attributes, int(algorithm), *layouts)
 
 
 def eltwise(library: Library, first: Eltwise, src: Layout, dst: Layout, attributes: Attributes) -> Primitive:
     """An operation on each element. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, dst)]
-    description = library.make(
-        "primitive_desc", "dnnl_eltwise_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
-        int(first.algorithm), *layouts, ctypes.c_float(first.alpha), ctypes.c_float(first.beta),
-        attributes.make(library),
-    )  # fmt: skip
-    return Primitive(library, description)
+    return _made(
+        library,
+        "eltwise_forward",
+        attributes,
+        FORWARD_INFERENCE,
+        int(first.algorithm),
+        *layouts,
+        ctypes.c_float(first.alpha),
+        ctypes.c_float(first.beta),
+    )
 
 
 def pooling(
@@ -206,41 +208,31 @@ def pooling(
     """Mean or maximum of windows of [n, c, h, w]. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, dst)]
     steps = (dims(each) for each in (window.strides, kernel, window.dilations, window.before, window.after))
-    description = library.make(
-        "primitive_desc", "dnnl_pooling_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
-        int(algorithm), *layouts, *steps, attributes.make(library),
-    )  # fmt: skip
-    return Primitive(library, description)
+    return _made(library, "pooling_forward", attributes, FORWARD_INFERENCE, int(algorithm), *layouts, *steps)
 
 
 def prelu(library: Library, src: Layout, slopes: Layout, dst: Layout) -> Primitive:
     """x where x > 0, slope * x elsewhere; sizes of 1 of the slopes are repeated. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, slopes, dst)]
-    description = library.make(
-        "primitive_desc", "dnnl_prelu_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE, *layouts,
-        Attributes().make(library),
-    )  # fmt: skip
-    return Primitive(library, description)
+    return _made(library, "prelu_forward", Attributes(), FORWARD_INFERENCE, *layouts)
 
 
 def resampling(library: Library, algorithm: Algorithm, src: Layout, dst: Layout, attributes: Attributes) -> Primitive:
     """[n, c, h, w] at other sizes, pixels at the centres of their squares. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, dst)]
-    description = library.make(
-        "primitive_desc", "dnnl_resampling_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
-        int(algorithm), None, *layouts, attributes.make(library),
-    )  # fmt: skip
-    return Primitive(library, description)
+    return _made(library, "resampling_forward", attributes, FORWARD_INFERENCE, int(algorithm), None, *layouts)
 
 
 def softmax(library: Library, src: Layout, dst: Layout, axis: int, attributes: Attributes) -> Primitive:
     """Softmax along one dimension. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, dst)]
-    description = library.make(
-        "primitive_desc", "dnnl_softmax_forward_primitive_desc_create", library.engine, FORWARD_INFERENCE,
-        int(Algorithm.SOFTMAX), *layouts, axis, attributes.make(library),
-    )  # fmt: skip
-    return Primitive(library, description)
+    return _made(library, "softmax_forward", attributes, FORWARD_INFERENCE, int(Algorithm.SOFTMAX), *layouts, axis)
+
+
+def _made(library: Library, kind: str, attributes: Attributes, *arguments: Any) -> Primitive:
+    """A primitive of a kind, with the arguments that describe it after the engine."""
+    name, around = f"dnnl_{kind}_primitive_desc_create", attributes.make(library)
+    return Primitive(library, library.make("primitive_desc", name, library.engine, *arguments, around))
 
 
 def pack(library: Library, array: np.ndarray, layout: Layout, target: Any) -> np.ndarray:

@@ -15,8 +15,8 @@ from ....interpreter.ops.conv import Conv2D
 from ....interpreter.ops.matmul import FullyConnected
 from ....interpreter.ops.shared.products import WeightedOp, quantization, quantize_rows, scale_ratio, zero_point
 from ....interpreter.runtime.delegate import BoundNode
+from .binding import Algorithm, Arg
 from .epilogue import activation, clip
-from .library import Algorithm, Arg
 from .primitive import Binary, Layout, PostOp
 from .recipe import Constant, Constants, Derived, post_operand, vector
 

@@ -20,7 +20,7 @@ from ....interpreter.runtime.delegate import Partition
 from ....interpreter.runtime.faults import BODY_ERRORS, node_error
 from ....interpreter.runtime.sizes import sizing
 from ...arena import place
-from .library import Arg, Handle, Library, Query
+from .binding import Arg, Handle, Library, Query
 from .primitive import aligned, arguments, make_layout
 from .steps import ArrayStep, Execution, Join, Step, View
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ....interpreter.graph import TensorSpec
-from .library import Arg, Library
+from .binding import Arg, Library
 from .primitive import Attributes, Layout, PostOp, Primitive
 
 Operands: TypeAlias = dict[int, int]

@@ -24,8 +24,8 @@ from ....interpreter.ops.softmax import Softmax
 from ....interpreter.runtime.delegate import BoundNode
 from . import primitive as p
 from . import stored
+from .binding import Algorithm, Arg, Library
 from .epilogue import activation, binary, is_float, repeated, unary
-from .library import Algorithm, Arg, Library
 from .primitive import Attributes, Layout, Primitive
 from .products import BYTES, Product
 from .recipe import Constants, Operands, Padding, Recipe

@@ -11,8 +11,8 @@ from ....interpreter.ops.reduction import Mean
 from ....interpreter.ops.shared.products import quantization, zero_point
 from ....interpreter.runtime.delegate import BoundNode
 from . import primitive as p
+from .binding import Algorithm, Arg, Library
 from .epilogue import clip, is_float
-from .library import Algorithm, Arg, Library
 from .primitive import Attributes, Layout, PostOp, Primitive
 from .recipe import Constant, Constants, Operands, Recipe, vector
 

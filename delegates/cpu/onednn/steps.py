@@ -16,8 +16,8 @@ from ....interpreter.ops.layout import Concatenation
 from ....interpreter.ops.shape import ExpandDims, Reshape, Squeeze
 from ....interpreter.runtime.delegate import BoundNode, Partition
 from ...arrays import Kernel
+from .binding import Arg, Handle, Library, Query, Unimplemented
 from .epilogue import Chains, Link, is_float
-from .library import Arg, Handle, Library, Query, Unimplemented
 from .primitive import Binary, Prelu, Primitive, make_layout
 from .recipe import Derived, Recipe, post_operand
 from .recipes import padding_of, recipe
@@ -47,26 +47,10 @@ class Execution:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """A node that gives the elements of its first operand in another shape."""
+class NodeStep:
+    """A step that is one node."""
 
     nodes: tuple[BoundNode]
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        return self.nodes[0].node.inputs[:1]
-
-    @property
-    def writes(self) -> tuple[int, ...]:
-        return self.nodes[0].node.outputs
-
-
-@dataclass(frozen=True, eq=False)
-class Join:
-    """CONCATENATION of values of one scale: copies into the arena."""
-
-    nodes: tuple[BoundNode]
-    axis: int
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -77,24 +61,30 @@ class Join:
         return self.nodes[0].node.outputs
 
 
+class View(NodeStep):
+    """A node that gives the elements of its first operand in another shape."""
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return super().reads[:1]
+
+
 @dataclass(frozen=True, eq=False)
-class ArrayStep:
+class Join(NodeStep):
+    """CONCATENATION of values of one scale: copies into the arena."""
+
+    axis: int
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayStep(NodeStep):
     """A node that runs as NumPy code."""
 
-    nodes: tuple[BoundNode]
     kernel: Kernel
 
     @property
     def is_stateful(self) -> bool:
         return isinstance(self.nodes[0].op, StatefulOp)
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        return self.nodes[0].node.inputs
-
-    @property
-    def writes(self) -> tuple[int, ...]:
-        return self.nodes[0].node.outputs
 
 
 Step: TypeAlias = Execution | View | Join | ArrayStep

@@ -16,8 +16,8 @@ from ....interpreter.ops.shared.products import quantization, zero_point
 from ....interpreter.ops.softmax import Softmax
 from ....interpreter.runtime.delegate import BoundNode
 from . import primitive as p
+from .binding import Algorithm, Arg, Library
 from .epilogue import clip, repeated
-from .library import Algorithm, Arg, Library
 from .primitive import Attributes, Eltwise, Layout, PostOp, Primitive
 from .products import BYTES
 from .recipe import Derived, Operands, Recipe, post_operand, vector

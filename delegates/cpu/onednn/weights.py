@@ -11,7 +11,7 @@ from weakref import ref
 
 import numpy as np
 
-from .library import Library, Query
+from .binding import Library, Query
 from .primitive import Layout, Primitive, make_layout, pack
 from .recipe import Constant
 
