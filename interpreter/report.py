@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ from .graph import Node
 from .ops.base import ControlOp
 from .runtime.delegate import HOST
 from .runtime.engine import Engine
-from .runtime.partition import Choice, Nobody, best_refusal
+from .runtime.partition import Choice, Nobody, best_refusal, is_bookkeeping
 from .runtime.plan import Branch, Move, Plan, Run, Settle
 
 NAMES = ("gpu", "cpu", "flex")
@@ -32,6 +32,12 @@ class NodeReport:
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     reason: str = ""  # why it is unsupported
+    bookkeeping: bool = False  # computes nothing itself: control flow, whose bodies count instead, handles of resources
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is work that some delegate has to do."""
+        return not self.bookkeeping and self.note in ("", "unsupported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,15 @@ class DelegationReport:
             for name, total in subgraph.totals.items():
                 totals[name].add(total)
         return totals
+
+    def reached(self, key: str | None = None) -> list[SubgraphReport]:
+        """Subgraphs that a signature reaches, its own first; without a key all."""
+        return [self.subgraphs[i] for i in self.signatures[key]] if key is not None else list(self.subgraphs)
+
+    def coverage(self, delegate: str, key: str | None = None) -> float:
+        """Percent of the nodes of a signature, or of all, that this delegate runs, of those that compute something."""
+        nodes = [node for subgraph in self.reached(key) for node in subgraph.nodes if node.counts]
+        return 100 * sum(node.delegate == delegate for node in nodes) / len(nodes) if nodes else 100.0
 
     def to_json(self) -> dict[str, Any]:
         """Fields named as in LiteRT's ModelRuntimeDetails where those exist, plus totals and refusals."""
@@ -163,7 +178,10 @@ def _subgraph(plan: Plan) -> SubgraphReport:
         runner = unit.choices[0].runner
         for choice in unit.choices:
             node = choice.bound.node
-            nodes[node.index] = _node(node, delegate=runner, partition=len(partitions), refusals=dict(choice.refusals))
+            nodes[node.index] = replace(
+                _node(node, delegate=runner, partition=len(partitions), refusals=dict(choice.refusals)),
+                bookkeeping=is_bookkeeping(choice.bound),
+            )
         details = getattr(step.executable, "details", {}) if isinstance(step, Run) else {}
         partitions.append(PartitionReport(runner, tuple(bound.node.index for bound in unit.nodes), details))
         totals.setdefault(runner, DelegateTotal()).add(DelegateTotal(len(unit.nodes), 1))
@@ -231,6 +249,7 @@ def _subgraph_json(subgraph: SubgraphReport, titles: Mapping[str, str]) -> dict[
             "refusals": dict(n.refusals),
             "note": n.note,
             "reason": n.reason,
+            "bookkeeping": n.bookkeeping,
         }
         for n in subgraph.nodes
     ]

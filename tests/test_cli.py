@@ -112,7 +112,7 @@ def test_strings_are_saved_without_pickle(run: Run, echo: Path, tmp_path: Path) 
         ([], "--input left=random --input right=random"),
         (["left"], "expected name=value"),
         (["left=1", "left=2"], "given twice"),
-        (["left=one", "right=1"], "no JSON literal, @file.npy or random"),
+        (["left=one", "right=1"], "no JSON literal, @file, random or zeros"),
         (["left=@nothing.npy", "right=1"], "error: no such file: nothing.npy"),
         (["left=random:99999999999999999999", "right=1"], "no data of shape [99999999999999999999] can be made up"),
         (["left=[[1], [2, 3]]", "right=1"], "takes float32"),

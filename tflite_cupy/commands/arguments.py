@@ -19,8 +19,9 @@ class UsageError(InputError):
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Declare the positional argument MODEL."""
-    parser.add_argument("model", metavar="MODEL", help="path of a .tflite file")
+    """Declare the positional argument MODEL; `--graph` stands for it, too. `existing(arguments.model)` is the file."""
+    parser.add_argument("model", metavar="MODEL", nargs="?", default=argparse.SUPPRESS, help="path of a .tflite file")
+    parser.add_argument("--graph", dest="model", metavar="MODEL", help="the same, as benchmark_model calls it")
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -29,12 +30,42 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         "--device",
         choices=("auto", "cpu", "gpu"),
         default="auto",
-        help="auto: the GPU where there is one (default); cpu: NumPy only; gpu: an error where there is none",
+        help="auto: the GPU where there is one (default); cpu: no GPU; gpu: an error where there is none",
     )
 
 
-def existing(path: str) -> Path:
-    """`path`, if a file is there. Raises UsageError."""
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Declare `--num-threads`."""
+    parser.add_argument(
+        *("--num-threads", "--num_threads"),
+        type=positive,
+        metavar="N",
+        help="threads of the CPU delegate (default: all)",
+    )
+
+
+def add_signature(parser: argparse.ArgumentParser) -> None:
+    """Declare `--signature`."""
+    parser.add_argument(
+        *("--signature", "--signature_to_run_for"), metavar="KEY", help="default: the only one, or serving_default"
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, as a type of argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return number
+
+
+def existing(path: str | None) -> Path:
+    """`path`, if a file is there. Raises UsageError, also for None: no path was given."""
+    if path is None:
+        raise UsageError("MODEL is missing.", hint="Name a .tflite file; a word right after --json is where JSON goes.")
     if not Path(path).is_file():
         raise UsageError(f"no such file: {path}")
     return Path(path)
@@ -45,6 +76,15 @@ def writable(path: str) -> Path:
     if not Path(path).parent.is_dir():
         raise UsageError(f"no such folder: {Path(path).parent}")
     return Path(path)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file. Raises UsageError where that can't be done."""
+    target = writable(path)
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error}") from error
 
 
 def need_tensorflow(what: str) -> None:

@@ -17,7 +17,7 @@ from ..quantizer_api import quantize
 from . import calibration
 from .arguments import UsageError, existing, known, need_tensorflow, writable
 from .inspect import describe
-from .output import emit_json, json_value, progress, table
+from .output import json_value, progress, result, table
 
 KERAS = (".keras", ".h5", ".hdf5")
 FLOAT = "float32"
@@ -139,19 +139,25 @@ def _converter(arguments: argparse.Namespace) -> TFLiteConverter:
 def _show(path: Path, seconds: float, report: ConversionReport | None, arguments: argparse.Namespace) -> None:
     facts = describe(load_model(path), path)
     signatures = () if report is None else report.signatures
-    if arguments.json:
-        made = {s.key: _signature(s) for s in signatures}
-        both = [{**signature, **made.get(signature["key"], {})} for signature in facts["signatures"]]
-        emit_json("convert", **{**facts, "signatures": both}, seconds=round(seconds, 3), quantized=arguments.quantize)
-        return
-    print(f"{path}: {facts['bytes']:,} bytes in {seconds:.1f} s")
+    made = {s.key: _signature(s) for s in signatures}
+    both = [{**signature, **made.get(signature["key"], {})} for signature in facts["signatures"]]
+
+    def show() -> None:
+        print(f"{path}: {facts['bytes']:,} bytes in {seconds:.1f} s")
+        _tables(facts, report, verified=arguments.verify)
+
+    entire = {**facts, "signatures": both, "seconds": round(seconds, 3), "quantized": arguments.quantize}
+    result(arguments, show, **entire)
+
+
+def _tables(facts: dict[str, Any], report: ConversionReport | None, *, verified: bool) -> None:
     if report is None:
         operators = sorted(facts["operators"].items(), key=lambda item: (-item[1], item[0]))
         table(("operator", "nodes"), operators)
         return
-    verified = ("against TensorFlow",) if arguments.verify else ()
-    rows = [(s.key, s.builtin_count, s.flex_count, *([_peak(s)] if verified else [])) for s in signatures]
-    table(("signature", "builtin", "Flex", *verified), rows)
+    headers = ("signature", "builtin", "Flex", *(["against TensorFlow"] if verified else []))
+    signatures = report.signatures
+    table(headers, [(s.key, s.builtin_count, s.flex_count, *([_peak(s)] if verified else [])) for s in signatures])
     flex = [(s.key, f"Flex{node.op}", node.name, node.reason) for s in signatures for node in s.flex]
     if flex:
         print()

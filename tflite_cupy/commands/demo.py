@@ -12,7 +12,7 @@ import numpy as np
 from .. import Interpreter, OpsSet, TFLiteConverter
 from . import demo_models
 from .arguments import add_device, need_tensorflow
-from .output import emit_json, progress, table
+from .output import STDOUT, progress, result, table
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-6
 """How far a float may be from TensorFlow's."""
@@ -48,15 +48,16 @@ def add(commands: Any) -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     """Run the demo; 0 if every output is TensorFlow's, else 1. Raises MissingDependencyError without TensorFlow."""
     need_tensorflow("the demo converts TensorFlow models")
-    checks = [check for demo in _demos() for check in _show(demo, arguments.device, quiet=arguments.json)]
+    checks = [check for demo in _demos() for check in _show(demo, arguments.device, quiet=arguments.json == STDOUT)]
     passed = all(check["passed"] for check in checks)
-    if arguments.json:
-        emit_json("demo", passed=passed, checks=checks)
-    else:
+
+    def show() -> None:
         rows = [(c["model"], c["signature"], c["output"], c["difference"], "same" if c["passed"] else "DIFFERS")
                 for c in checks]  # fmt: skip
         headers = ("model", "signature", "output", "largest difference", "")
         table(headers, rows, f"== Against TensorFlow (relative {RELATIVE:g}, absolute {ABSOLUTE:g}; strings equal)")
+
+    result(arguments, show, passed=passed, checks=checks)
     return 0 if passed else 1
 
 

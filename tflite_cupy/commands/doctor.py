@@ -15,7 +15,7 @@ from ..delegates.cpu import kernels_in_use
 from ..delegates.cpu.onednn.binding import library
 from ..delegates.gpu import CupyGpuDelegate, available, cublaslt
 from ..interpreter.errors import MissingDependencyError, TfliteError
-from .output import emit_json, table
+from .output import result, table
 
 
 class Part(NamedTuple):
@@ -39,14 +39,15 @@ def main(arguments: argparse.Namespace) -> int:
     """Print what works here; 0: without a GPU or TensorFlow the rest still works."""
     cpu, gpu = Part("CPU delegate", True, f"NumPy {np.__version__}"), _gpu()
     parts = [cpu, _onednn(), gpu, *([products()] if gpu.ready else []), *_tensorflow()]
-    if arguments.json:
-        facts = {"version": __version__, "python": platform.python_version(), "platform": platform.platform()}
-        emit_json("doctor", **facts, driver=driver(), parts=[part._asdict() for part in parts])
-        return 0
+    facts = {"version": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    result(arguments, lambda: _show(parts), **facts, driver=driver(), parts=[part._asdict() for part in parts])
+    return 0
+
+
+def _show(parts: list[Part]) -> None:
     print(f"tflite-cupy {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
     rows = [(p.name, "ready" if p.ready else "missing", p.found, p.install) for p in parts]
     table(("part", "", "found", "to get it"), rows)
-    return 0
 
 
 def driver() -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Any
 from .. import load_model
 from ..interpreter.graph import Graph, Model, Tensor
 from .arguments import add_model, existing
-from .output import emit_json, table
+from .output import result, table
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
@@ -27,9 +27,11 @@ def main(arguments: argparse.Namespace) -> int:
     """Print what the model holds; 0."""
     path = existing(arguments.model)
     facts = describe(load_model(path), path)
-    if arguments.json:
-        emit_json("inspect", **facts)
-        return 0
+    result(arguments, lambda: _show(path, facts), **facts)
+    return 0
+
+
+def _show(path: Path, facts: dict[str, Any]) -> None:
     print(f"{path}: {facts['bytes']:,} bytes, {facts['description'] or 'no description'}")
     print()
     for signature in facts["signatures"]:
@@ -45,7 +47,6 @@ def main(arguments: argparse.Namespace) -> int:
     print()
     operators = sorted(facts["operators"].items(), key=lambda item: (-item[1], item[0]))
     table(("operator", "nodes"), operators, "operators")
-    return 0
 
 
 def describe(model: Model, path: Path) -> dict[str, Any]:

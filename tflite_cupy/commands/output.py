@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .arguments import UsageError, write_text
 
 SCHEMA_VERSION = 1
 """Version of the JSON that `--json` prints; raised when a key changes its meaning or goes away."""
 
 
-def emit_json(command: str, /, **fields: Any) -> None:
-    """Print one JSON object: the schema version, the command, and `fields`."""
-    print(json.dumps({"schema_version": SCHEMA_VERSION, "command": command, **fields}, allow_nan=False))
+STDOUT = "-"
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare `--json`."""
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const=STDOUT,
+        metavar="PATH",
+        help="one JSON object on stdout and nothing else there, or in a file beside what is printed",
+    )
+
+
+def result(arguments: argparse.Namespace, show: Callable[[], None], /, **fields: Any) -> None:
+    """Give a result: `show()` prints it for people; `--json` takes the schema version, the command and `fields`
+    as one object, on stdout in place of that or in a file beside it."""
+    if arguments.json is not None:
+        emit_json(arguments, **fields)
+    if arguments.json != STDOUT:
+        show()
+
+
+def emit_json(arguments: argparse.Namespace, /, **fields: Any) -> None:
+    """The JSON part of `result`. Raises UsageError for a file that can't be written."""
+    entire = {"schema_version": SCHEMA_VERSION, "command": arguments.command, **fields}
+    text = json.dumps(entire, allow_nan=False)
+    if arguments.json == STDOUT:
+        print(text)
+        return
+    if Path(arguments.json).suffix == ".tflite":
+        raise UsageError(f"--json {arguments.json} would write over a model.", hint="Put MODEL before --json.")
+    write_text(arguments.json, f"{text}\n")
 
 
 def note(text: str) -> None:

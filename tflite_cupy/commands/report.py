@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .. import Interpreter
-from .arguments import add_device, add_model, existing
-from .output import emit_json
+from .arguments import add_device, add_model
+from .entry import open_interpreter
+from .gates import add_gates, failed
+from .output import result
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
@@ -20,19 +21,12 @@ def add(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--assume-gpu", action="store_true", help="plan as on a machine with a GPU, whether there is one or not"
     )
+    add_gates(parser)
     return parser
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the delegation report; 0."""
-    model = str(existing(arguments.model))
-    if arguments.assume_gpu:
-        interpreter = Interpreter(model_path=model, device="gpu", dry_run=True)
-    else:
-        interpreter = Interpreter(model_path=model, device=arguments.device)
-    report = interpreter.delegation_report()
-    if arguments.json:
-        emit_json("report", report=report.to_json())
-    else:
-        print(report)
-    return 0
+    """Print the delegation report; 0, or 1 where a condition on it is not met."""
+    report = open_interpreter(arguments).delegation_report()
+    result(arguments, lambda: print(report), report=report.to_json())
+    return 1 if failed(report, arguments) else 0
