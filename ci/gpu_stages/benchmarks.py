@@ -2,6 +2,7 @@
 
 A time is the median of 50 calls after 10, each of which begins when the device has nothing else to do; four sets of
 inputs take turns. Device times are taken by events, from before the call to after its work; NumPy times by the clock.
+`expected_ms` is what a model of the device foretells (delegates/gpu/cost.py).
 """
 
 from __future__ import annotations
@@ -61,4 +62,6 @@ def _measured(target: Target, row: Row, seconds: float, ceilings: dict[str, floa
     }
     least, sets_it = floor(work, ceilings, row.precision)
     fields |= work | {"array_nodes": sum(len(listing.array_steps) for listing, _ in listings)}
+    expected = sum(program.details["expected_us"] for program in delegate.programs) / 1000
+    fields |= {"expected_ms": round(expected, 4), "times_expected": round(fields["device_ms"] / expected, 2)}
     fields |= {"floor_ms": round(least, 5), "floor": sets_it, "times_floor": round(fields["device_ms"] / least, 2)}

@@ -18,8 +18,9 @@ from .progress import Progress
 from .target import Target
 
 THREADS = 128
-SUMMED = {"tf32": 8, "fp16": 16}  # columns of the left operand of one product of fragments
-PRECISION = {"tf32": 1, "fp16": 2}  # as mma.cuh numbers them
+SUMMED = {"tf32": 8, "fp16": 16, "int8": 32}  # columns of the left operand of one product of fragments
+PRECISION = {"tf32": 1, "fp16": 2, "int8": 3}  # as mma.cuh numbers them
+PIPES_ARCH, FP16_ARCH = 80, 75  # compute capabilities, times ten, from which on there are such copies, and fragments
 
 PROBE = """#include "{header}"
 extern "C" __global__ void probe(const long long* as, const long long* bs, const long long* cs, const short* table,
@@ -34,12 +35,12 @@ extern "C" __global__ void probe(const long long* as, const long long* bs, const
 """
 
 FRAGMENTS = """#include "mma.cuh"
-extern "C" __global__ void probe(const float* as, const float* bs, float* out) {
+extern "C" __global__ void probe(const ELEMENT* as, const ELEMENT* bs, SUM* out) {
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     const int tile = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
-    const float* a = as + tile * 16 * SUMMED;
-    const float* b = bs + tile * 8 * SUMMED;
-    float c[4] = {};
+    const ELEMENT* a = as + tile * 16 * SUMMED;
+    const ELEMENT* b = bs + tile * 8 * SUMMED;
+    SUM c[4] = {};
     const unsigned left[4] = {WORD(a, g, t), WORD(a, g + 8, t), WORD(a, g, t + 4), WORD(a, g + 8, t + 4)};
     const unsigned right[2] = {WORD(b, g, t), WORD(b, g, t + 4)};
     multiply_fragments(c, left, right);
@@ -49,7 +50,28 @@ extern "C" __global__ void probe(const float* as, const float* bs, float* out) {
 WORDS = {
     "tf32": "tf32_word(p[(row) * SUMMED + (k)])",
     "fp16": "half_pair(p[(row) * SUMMED + 2 * (k)], p[(row) * SUMMED + 2 * (k) + 1])",
+    "int8": "*(const unsigned*)(p + (row) * SUMMED + 4 * (k))",
 }
+
+COPIES = """#include "pipe.cuh"
+extern "C" __global__ void probe(const int* as, int* out) {
+    __shared__ __align__(16) int memory[2][4 * 128];
+    const int* mine = as + (blockIdx.x * 128 + threadIdx.x) * 8;
+    fetch_bytes<16>(memory[0] + 4 * threadIdx.x, mine);
+    close_group();
+    fetch_bytes<8>(memory[1] + 4 * threadIdx.x, mine + 4);
+    fetch_bytes<4>(memory[1] + 4 * threadIdx.x + 2, mine + 6);
+    fetch_bytes<4>(memory[1] + 4 * threadIdx.x + 3, threadIdx.x % 2 ? mine + 7 : nullptr, 5);
+    close_group();
+    int* to = out + (blockIdx.x * 128 + threadIdx.x) * 8;
+    await_groups<1>();
+    for (int i = 0; i < 4; ++i) to[i] = memory[0][4 * threadIdx.x + i];
+    await_groups<0>();
+    __syncthreads();
+    const int4 last = *(const int4*)(memory[1] + 4 * ((threadIdx.x + 32) % 128));
+    to[4] = last.x, to[5] = last.y, to[6] = last.z, to[7] = last.w;
+}
+"""
 
 
 def run(target: Target, progress: Progress) -> None:
@@ -72,10 +94,16 @@ def run(target: Target, progress: Progress) -> None:
                 operands = _operands(case, count)
                 there, here = (_computed(space, unit, case, operands, number) for space in spaces)
                 row |= _judged(there, here, case.tolerance)
-    for precision in SUMMED if (FOLDER / "mma.cuh").exists() else ():
+    for precision in SUMMED:
+        if target.device.arch < (FP16_ARCH if precision == "fp16" else PIPES_ARCH):
+            continue
         with progress.attempt("functions", file="mma.cuh", call=f"multiply_fragments of {precision}") as row:
             there, here = (_product(space, precision, 64 if target.is_real else 2) for space in spaces)
             row |= _judged(there / np.abs(here).max(), here / np.abs(here).max(), 0.0, absolute=1e-6)
+    if target.device.arch >= PIPES_ARCH:
+        with progress.attempt("functions", file="pipe.cuh", call="fetch_bytes") as row:
+            there, here = (_copied(space, count // THREADS) for space in spaces)
+            row |= _judged(there, here, 0.0)
     progress.finish(untried=_untried())
 
 
@@ -111,11 +139,22 @@ def _computed(space: DeviceSpace, unit: Kernel, case: Case, operands: Sequence[n
 def _product(space: DeviceSpace, precision: str, tiles: int) -> np.ndarray:
     """Products of 16 x K and K x 8 matrices, four in each block."""
     summed, rng = SUMMED[precision], np.random.default_rng(2)
+    types = ("signed char", "int") if precision == "int8" else ("float", "float")
     defines = {"PRECISION": PRECISION[precision], "SUMMED": summed, "WORD(p, row, k)": WORDS[precision]}
-    a, b = (rng.normal(size=(4 * tiles, rows, summed)).astype(np.float32) for rows in (16, 8))
-    return _launched(
-        space, kernel("probe", defines=defines, code=FRAGMENTS), tiles, [a, b, np.zeros((4 * tiles, 16, 8), np.float32)]
-    )
+    defines |= dict(zip(("ELEMENT", "SUM"), types, strict=True))
+    shapes = [(4 * tiles, rows, summed) for rows in (16, 8)]
+    if precision == "int8":
+        operands: list[Any] = [rng.integers(-128, 128, shape).astype(np.int8) for shape in shapes]
+    else:
+        operands = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    out = np.zeros((4 * tiles, 16, 8), np.int32 if precision == "int8" else np.float32)
+    return _launched(space, kernel("probe", defines=defines, code=FRAGMENTS), tiles, [*operands, out])
+
+
+def _copied(space: DeviceSpace, blocks: int) -> np.ndarray:
+    """Words that went through shared memory, some of them to other threads."""
+    values = np.random.default_rng(3).integers(-(2**31), 2**31, (blocks, THREADS, 8)).astype(np.int32)
+    return _launched(space, kernel("probe", code=COPIES), blocks, [values, np.zeros_like(values)])
 
 
 def _launched(

@@ -6,17 +6,20 @@ of one. An operator without a kernel runs as array code between launches.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...interpreter.errors import InputError, StateError
+from ...interpreter.errors import InputError
 from ...interpreter.graph import Array
 from ...interpreter.runtime.delegate import BoundNode, Executable, HostSpace, Partition, Space
 from ...interpreter.runtime.lane import Lane
 from ..arrays import ArrayDelegate
+from ..planned import run_nothing
 from . import kernels  # registers how operators become launches
 from .arena import Arena, lay_out
+from .cost import Total, costs, total
 from .cupy_device import CupyDevice, available
 from .gemm import WORKSPACE_BYTES, Problem
 from .listing import ArrayStep, Listing
@@ -24,6 +27,7 @@ from .lowering import Options, lower
 from .program import Program
 from .space import DeviceSpace
 from .suitable import device_refusal
+from .tuning import Tuner
 from .weights import Weights
 
 __all__ = [
@@ -54,7 +58,8 @@ class _Planner(ArrayDelegate):
         """The steps of a partition, where its memory lies, and what reports say of it."""
         listing = lower(partition, self._weights, self.options)
         arena = lay_out(listing, apart=apart)
-        return listing, arena, describe(listing, arena, self.options)
+        expected = total(costs(listing, partition.graph, self.options.ceilings))
+        return listing, arena, describe(listing, arena, self.options) | foretold(expected, self.options)
 
 
 class GpuDelegate(_Planner):
@@ -64,6 +69,8 @@ class GpuDelegate(_Planner):
         tensor cores with operands of that type and sums of float32; "auto" is tf32 where the device has it.
     apart: gives each tensor memory of its own, for tools that watch memory.
     library: whether large products go to cuBLASLt, where that is installed, and not to kernels of ours.
+    tune: whether products are timed in several ways when they are planned for the first time on a kind of device, which
+        takes seconds for each; without, a model of the device chooses. None: as TFLITE_CUPY_TUNE says, 0 or 1.
     """
 
     space: DeviceSpace
@@ -76,9 +83,11 @@ class GpuDelegate(_Planner):
         precision: str = "auto",
         apart: bool = False,
         library: bool = True,
+        tune: bool | None = None,
     ) -> None:
         taken = self._is_taken if library else None
-        super().__init__(title, space.xp, space, Options(space.device.arch, check_precision(precision), taken))
+        tuner = Tuner(space.device) if wishes_tuning(tune) else None
+        super().__init__(title, space.xp, space, Options(space.device.arch, check_precision(precision), taken, tuner))
         self.errors = space.errors
         self._apart = apart
 
@@ -95,8 +104,11 @@ class GpuDelegate(_Planner):
 class CupyGpuDelegate(GpuDelegate):
     """Runs nodes on a CUDA device through CuPy. Raises MissingDependencyError if there is no such device."""
 
-    def __init__(self, device: int = 0, *, precision: str = "auto", library: bool = True) -> None:
-        super().__init__(DeviceSpace(CupyDevice(device)), "CupyGpuDelegate", precision=precision, library=library)
+    def __init__(
+        self, device: int = 0, *, precision: str = "auto", library: bool = True, tune: bool | None = None
+    ) -> None:
+        space = DeviceSpace(CupyDevice(device))
+        super().__init__(space, "CupyGpuDelegate", precision=precision, library=library, tune=tune)
 
 
 class PlannedGpuDelegate(_Planner):
@@ -130,7 +142,7 @@ class Planned:
         self.listing, self.details = listing, details
 
     def __call__(self, lane: Lane, inputs: Sequence[Array]) -> Sequence[Array]:
-        raise StateError("this interpreter plans for a GPU and runs nothing.", hint="Leave out dry_run=True to run it.")
+        return run_nothing(lane, inputs)
 
 
 def describe(listing: Listing, arena: Arena, options: Options) -> dict[str, Any]:
@@ -152,6 +164,25 @@ def describe(listing: Listing, arena: Arena, options: Options) -> dict[str, Any]
         "arena_bytes": arena.nbytes,
         "workspace_bytes": WORKSPACE_BYTES if listing.gemms else 0,
     }
+
+
+def foretold(expected: Total, options: Options) -> dict[str, Any]:
+    """What a model expects of a call of a partition; see `cost`."""
+    return {
+        "moved_bytes": expected.nbytes,
+        "operations": expected.operations,
+        "floor_us": round(1e6 * expected.floor, 1),
+        "expected_us": round(1e6 * expected.expected, 1),
+        "expected_on": options.ceilings.name,
+    }
+
+
+def wishes_tuning(asked: bool | None) -> bool:
+    """Whether ways are to be timed, where `None` is asked by the environment variable TFLITE_CUPY_TUNE."""
+    said = os.environ.get("TFLITE_CUPY_TUNE") or "0"
+    if said not in ("0", "1"):
+        raise InputError(f"TFLITE_CUPY_TUNE is {said!r}, expected 0 or 1.")
+    return said == "1" if asked is None else asked
 
 
 def check_precision(precision: str) -> str:

@@ -6,14 +6,10 @@ zero and equal to each other, in kernels whose results are to be the same everyw
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import suppress
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from ...interpreter.errors import KernelError
+from .disk import kept, read, write
 from .kernel import Kernel
 
 COMPILER_OPTIONS = ("--std=c++17", "--fmad=false", "--ftz=false")
@@ -28,15 +24,12 @@ def machine_code(nvrtc: Any, kernel: Kernel, arch: int) -> bytes:
     """
     known = max((n for n in nvrtc.getSupportedArchs() if n <= arch), default=arch)
     options = (*COMPILER_OPTIONS, f"--gpu-architecture={'sm' if known == arch else 'compute'}_{known}")
-    folder = _folder()
-    if folder is None:
-        return _built(nvrtc, kernel, options)
-    name = sha256(repr((kernel.text, options, nvrtc.getVersion())).encode()).hexdigest()
-    path = folder / f"{name}.tflite-cupy"
-    code = _read(path)
+    path = kept(kernel.text, options, nvrtc.getVersion())
+    code = None if path is None else read(path)
     if code is None:
         code = _built(nvrtc, kernel, options)
-        _write(path, code)
+        if path is not None:
+            write(path, code)
     return code
 
 
@@ -51,28 +44,3 @@ def _built(nvrtc: Any, kernel: Kernel, options: tuple[str, ...]) -> bytes:
     finally:
         nvrtc.destroyProgram(program)
     return code
-
-
-def _folder() -> Path | None:
-    """CuPy's, by the same environment variables; None if nothing is to be kept."""
-    if os.environ.get("CUPY_CACHE_IN_MEMORY", "") == "1":
-        return None
-    return Path(os.environ.get("CUPY_CACHE_DIR") or Path.home() / ".cupy" / "kernel_cache")
-
-
-def _read(path: Path) -> bytes | None:
-    """What `_write` wrote; None if it is not there or damaged."""
-    with suppress(OSError):
-        digest, code = (content := path.read_bytes())[:32], content[32:]
-        if sha256(code).digest() == digest:
-            return code
-    return None
-
-
-def _write(path: Path, code: bytes) -> None:
-    """All of it or nothing; where nothing can be written, the next process builds it again."""
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(sha256(code).digest() + code)
-        os.replace(file.name, path)

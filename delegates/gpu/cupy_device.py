@@ -98,6 +98,12 @@ class CupyDevice:
         self._library: CublasLt | None = None
         self._has_library: bool | None = None  # None: not tried yet
 
+    @property
+    def title(self) -> str:
+        runtime = self._cuda.runtime
+        name = runtime.getDeviceProperties(self.number)["name"].decode()
+        return f"{name}, driver {runtime.driverGetVersion()}, CUDA {runtime.runtimeGetVersion()}"
+
     def owns(self, value: Any) -> bool:
         if isinstance(value, np.ndarray | np.generic):
             return False
@@ -163,11 +169,14 @@ class CupyDevice:
         with self._device, stream:
             yield
 
-    def record(self) -> Any:
+    def record(self, *, timed: bool = False) -> Any:
         with self._device:
-            event = self._cuda.Event(disable_timing=True)
+            event = self._cuda.Event(disable_timing=not timed)
             event.record(self.current())
         return event
+
+    def elapsed(self, start: Any, end: Any) -> float:
+        return float(self._cuda.get_elapsed_time(start, end)) / 1e3
 
     def wait(self, event: Any) -> None:
         with self._device:

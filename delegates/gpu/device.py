@@ -35,6 +35,10 @@ class Device(Protocol):
         """As spaces are named: "cuda:0"."""
 
     @property
+    def title(self) -> str:
+        """What it is and what drives it: times that were taken hold for devices of this title."""
+
+    @property
     def xp(self) -> Any:
         """The array module that works on its arrays."""
 
@@ -82,8 +86,11 @@ class Device(Protocol):
     def using(self, stream: Any) -> AbstractContextManager[Any]:
         """Make it the current one, on this device."""
 
-    def record(self) -> Any:
-        """An event: the point that the current stream has reached."""
+    def record(self, *, timed: bool = False) -> Any:
+        """An event: the point that the current stream has reached; `timed`, for `elapsed`, takes a little longer."""
+
+    def elapsed(self, start: Any, end: Any) -> float:
+        """Seconds between two timed events that are both reached."""
 
     def wait(self, event: Any) -> None:
         """Let the current stream wait for an event."""

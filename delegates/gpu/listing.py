@@ -22,6 +22,7 @@ from ...interpreter.ops.base import StatefulOp
 from ...interpreter.runtime.delegate import BoundNode
 from .gemm import ALIGNMENT, Problem
 from .kernel import CTYPES, SCALARS, Kernel, Parameter
+from .tiling import MOST_TILES
 
 
 class Storage(Enum):
@@ -32,6 +33,7 @@ class Storage(Enum):
     ARENA = "arena"  # the lane: an offset in its arena
     ARRAY = "array"  # an array step: a new array in each call
     FAULT = "fault"  # the lane: one word, 0 unless a kernel has found a fault
+    COUNTS = "counts"  # the lane: zeros, which kernels leave as they found them
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -83,6 +85,22 @@ FAULT = Operand(Block(Storage.FAULT, 8, "fault"), (), np.dtype(np.int64))
 """Where kernels report bad indices: the number of the fault in the upper 16 bits, the index in the others."""
 
 
+ARRIVED = Operand(Block(Storage.COUNTS, 4 * MOST_TILES, "arrived"), (MOST_TILES,), np.dtype(np.int32))
+"""Where blocks that share a tile count who has come, tile by tile."""
+
+
+class Work(NamedTuple):
+    """What a launch computes: additions and multiplications, on which unit (`ceilings.UNITS`), and in how many seconds
+    its blocks should be through, where a model has chosen them."""
+
+    operations: int = 0
+    unit: str = "strict"
+    seconds: float = 0.0
+
+
+NO_WORK = Work()
+
+
 class Fault(NamedTuple):
     """What a kernel may find wrong."""
 
@@ -104,6 +122,7 @@ class Launch:
     arguments: tuple[Argument, ...]
     shared: int = 0  # bytes of dynamic shared memory
     nodes: tuple[int, ...] = ()  # which nodes it computes, or is a part of
+    work: Work = NO_WORK
 
     def __post_init__(self) -> None:
         expected, got = self.kernel.parameters, self.arguments
@@ -198,6 +217,8 @@ class ArrayStep:
     constants: Mapping[int, np.ndarray] = field(default_factory=dict)  # by position among the inputs
     reason: str = ""  # why it has no kernel
     exclusive: bool = False  # reads or assigns a variable that is updated in place
+
+    name = "array code"
 
     @property
     def is_stateful(self) -> bool:

@@ -13,19 +13,36 @@ def softmax(site: Site) -> str | None:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from ...interpreter.graph import ABSENT, Graph, TensorSpec
 from ...interpreter.runtime.delegate import BoundNode, Partition
+from .ceilings import Ceilings, ceilings_of
 from .gemm import Problem
 from .groups import Group, group
 from .kernel import CTYPES, Kernel, kernel
-from .listing import Argument, ArrayStep, Block, Dim, Fault, Gemm, Launch, Listing, Operand, Queued, Step, Storage
+from .listing import (
+    NO_WORK,
+    Argument,
+    ArrayStep,
+    Block,
+    Dim,
+    Fault,
+    Gemm,
+    Launch,
+    Listing,
+    Operand,
+    Queued,
+    Step,
+    Storage,
+    Work,
+)
 from .tail import Tail, readers, write_tail
+from .tuning import Picker
 from .updates import updated_in_place
 from .views import views_of
 
@@ -55,6 +72,12 @@ class Options:
     arch: int = 90  # compute capability times ten
     precision: str = "auto"  # "auto", "strict", "tf32", "fp16"
     library: Callable[[Problem], bool] | None = None  # whether it takes a product; None: there is no library
+    tuner: Picker | None = None  # picks among ways to compute the same; None: the model of the device does
+
+    @property
+    def ceilings(self) -> Ceilings:
+        """Of the device that the plan is for."""
+        return ceilings_of(self.arch)
 
     @property
     def products(self) -> str:
@@ -132,10 +155,31 @@ class Site:
         return kernel(entry, *files, defines=defines, code=self.tail.code)
 
     def launch(
-        self, what: Kernel, grid: int | Sequence[int], block: int | Sequence[int], *arguments: Argument, shared: int = 0
+        self,
+        what: Kernel,
+        grid: int | Sequence[int],
+        block: int | Sequence[int],
+        *arguments: Argument,
+        shared: int = 0,
+        work: Work = NO_WORK,
     ) -> None:
         """Emit a launch; a kernel that has `TAIL_PARAMETERS` needs `*site.tail.arguments` at their place."""
-        self.steps.append(Launch(what, _dim(grid), _dim(block), arguments, shared, self._indices()))
+        self.steps.append(Launch(what, _dim(grid), _dim(block), arguments, shared, self._indices(), work))
+
+    def either(self, key: str, ways: Mapping[str, Callable[[Site], object]]) -> None:
+        """Emit by the first of these ways, the best by the model, or by the one that a tuner picks.
+
+        key: what tells the problem from others that have ways of the same names.
+        """
+        chosen = next(iter(ways))
+        if self.options.tuner is not None and len(ways) > 1:
+            steps: dict[str, Sequence[Queued]] = {}
+            for name, emit in ways.items():
+                trial = replace(self, steps=[])
+                emit(trial)
+                steps[name] = trial.steps
+            chosen = self.options.tuner.pick(key, steps)
+        ways[chosen](self)
 
     def multiply(
         self, problem: Problem, a: Operand, b: Operand, out: Operand, c: Operand | None, bias: Operand | None
@@ -198,10 +242,11 @@ class _Lowerer:
         more but `bound`; None if it is no such tensor."""
         operand = self.operand(tensor)
         block = operand.block
-        is_ours = block.storage is Storage.ARENA or tensor in self._partition.donated or tensor in self._taken
+        aliases = [t for t, other in self._tensors.items() if other.block is block]
+        is_donated = not self._partition.donated.isdisjoint(aliases)  # also once it was overwritten
+        is_ours = block.storage is Storage.ARENA or is_donated or tensor in self._taken
         if not is_ours or operand.shape is None or operand.nbytes != block.nbytes:
             return None
-        aliases = [t for t, other in self._tensors.items() if other.block is block]
         users = (self._partition.nodes[p].node.index for t in aliases for p in self._readers.get(t, ()))
         is_needed = not {bound.node.index, *self._done}.issuperset(users)
         return None if is_needed or not set(aliases).isdisjoint(self._partition.outputs) else operand

@@ -22,6 +22,7 @@ from .arena import Arena
 from .device import Device, Memory
 from .gemm import Pointers
 from .listing import FAULT, ArrayStep, Block, Gemm, Launch, Listing, Operand, Queued, Step, Storage
+from .stopwatch import Stopwatch
 from .updates import Exclusive
 
 if TYPE_CHECKING:
@@ -84,12 +85,17 @@ class Program:
         bound = self.space.bound(self)
         arrays: dict[Block, Array] = dict(zip(self.listing.inputs, inputs, strict=True))
         state = DeviceState(lane, self.space)
+        watch = None if lane.recording is None else Stopwatch(self.device)
         with self._exclusively(state, arrays) as exclusive:
             for step in self.steps:
                 if isinstance(step, Segment):
-                    bound.launch(step, arrays)
-                else:
-                    self._run(step, bound, arrays, exclusive if step.exclusive else state)
+                    bound.launch(step, arrays, watch)
+                    continue
+                self._run(step, bound, arrays, exclusive if step.exclusive else state)
+                if watch is not None:
+                    watch.lap(step.nodes, step.name)
+        if watch is not None and lane.recording is not None:
+            lane.recording.measured(self.graph.index, self._name, watch.read(), self.listing.views)
         if lane.observer is not None:
             for node in self._nodes:
                 lane.observer(self.graph.index, node, self._name)
@@ -179,6 +185,11 @@ class Bound:
         self._faults = FaultWord(program) if program.listing.faults else None
         if self._faults is not None:
             self._addresses[FAULT.block] = self._faults.address
+        self._counts = [
+            (block, program.space.put(np.zeros(block.nbytes, np.uint8)))
+            for block in program.listing.blocks(Storage.COUNTS)
+        ]
+        self._addresses |= {block: program.device.address(zeros) for block, zeros in self._counts}
 
     def __del__(self) -> None:
         """A program goes with its constants, which work in the queue may still read on this lane."""
@@ -195,11 +206,14 @@ class Bound:
         if self._faults is not None:
             self._faults.clear()
 
-    def launch(self, segment: Segment, arrays: dict[Block, Array]) -> None:
-        """Run a segment: one graph launch, once the same addresses came twice."""
+    def launch(self, segment: Segment, arrays: dict[Block, Array], watch: Stopwatch | None = None) -> None:
+        """Run a segment: one graph launch, once the same addresses came twice; launch by launch under a watch."""
         for block in segment.external:
             arrays[block] = self._aligned(arrays[block])
         key = tuple([self._device.address(arrays[block]) for block in segment.external])
+        if watch is not None:
+            self._launch_all(segment, key, watch)
+            return
         graphs = self._graphs.setdefault(segment, OrderedDict())
         graph = graphs.get(key)
         if graph is not None:
@@ -241,15 +255,17 @@ class Bound:
             nodes = dict.fromkeys(node for step in segment.steps for node in step.nodes)
             raise self._refused(tuple(nodes), error) from error
 
-    def _launch_all(self, segment: Segment, key: Addresses) -> None:
+    def _launch_all(self, segment: Segment, key: Addresses, watch: Stopwatch | None = None) -> None:
         addresses = self._addresses | dict(zip(segment.external, key, strict=True))
         for step, ready in zip(segment.steps, segment.ready, strict=True):
             try:
                 if isinstance(step, Gemm):
                     self._multiply(step, ready, addresses)
-                    continue
-                arguments = [addresses[a.block] + a.offset if isinstance(a, Operand) else a for a in step.arguments]
-                self._device.launch(ready, step.grid, step.block, step.shared, arguments)
+                else:
+                    arguments = [addresses[a.block] + a.offset if isinstance(a, Operand) else a for a in step.arguments]
+                    self._device.launch(ready, step.grid, step.block, step.shared, arguments)
+                if watch is not None:
+                    watch.lap(step.nodes, step.name)
             except self._launch_errors as error:
                 raise self._refused(step.nodes, error) from error
 

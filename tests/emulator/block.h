@@ -56,6 +56,8 @@ CHECK(divrem_overflow, "division of %lld by zero")
 
 enum Waits { READY, AT_BLOCK, AT_WARP, ENDED };
 
+struct Copy { void* to; const void* from; size_t bytes; unsigned group; };
+
 struct Fiber {
     Stack stack;
     void* memory;
@@ -64,6 +66,8 @@ struct Fiber {
     unsigned mask;  // lanes that it is a barrier of
     size_t given_bytes;
     uint64_t given[8];
+    Copy* copies;  // that are under way
+    unsigned copy_count, copy_capacity, copy_groups;
 };
 
 static Fiber* fibers;
@@ -86,7 +90,32 @@ static void wait_at(Waits waits, int line, unsigned mask) {
 }
 static void fiber_main() {
     thread_body(thread_argument);
+    if (fibers[fiber_current].copy_count)
+        fault("thread %u ends before %u of its copies do", fiber_current, fibers[fiber_current].copy_count);
     wait_at(ENDED, 0, 0);
+}
+
+// Copies to shared memory that are done as late as a thread lets them: until then what they fill holds NaN.
+static inline void copy_later(void* to, const void* from, size_t bytes) {
+    Fiber& self = fibers[fiber_current];
+    if (self.copy_count == self.copy_capacity) {
+        self.copy_capacity = self.copy_capacity * 2 + 16;
+        self.copies = (Copy*)realloc(self.copies, self.copy_capacity * sizeof(Copy));
+    }
+    memset(to, 0xff, bytes);
+    self.copies[self.copy_count++] = {to, from, bytes, self.copy_groups};
+}
+static inline void close_copies() { ++fibers[fiber_current].copy_groups; }
+// Waits for all groups of copies that are closed but the last `left`.
+static inline void await_copies(unsigned left) {
+    Fiber& self = fibers[fiber_current];
+    unsigned kept = 0;
+    for (unsigned i = 0; i < self.copy_count; ++i) {
+        const Copy copy = self.copies[i];
+        if (copy.group + left < self.copy_groups) memcpy(copy.to, copy.from, copy.bytes);
+        else self.copies[kept++] = copy;
+    }
+    self.copy_count = kept;
 }
 
 static inline void block_barrier(int line) { wait_at(AT_BLOCK, line, 0); }
@@ -181,6 +210,7 @@ static void run_fibers() {
     for (unsigned i = 0; i < fiber_count; ++i) {
         begin_stack(fibers[i].stack, fibers[i].memory, STACK_BYTES, fiber_main);
         fibers[i].waits = READY;
+        fibers[i].copy_count = fibers[i].copy_groups = 0;
     }
     do {
         while (warps_turn((fiber_count + 31) / 32)) {}
@@ -191,7 +221,10 @@ static void reserve_fibers(unsigned threads) {
     fiber_count = threads;
     if (threads <= fiber_capacity) return;
     fibers = (Fiber*)realloc(fibers, threads * sizeof(Fiber));
-    for (; fiber_capacity < threads; ++fiber_capacity) fibers[fiber_capacity].memory = malloc(STACK_BYTES);
+    for (; fiber_capacity < threads; ++fiber_capacity) {
+        fibers[fiber_capacity] = {};
+        fibers[fiber_capacity].memory = malloc(STACK_BYTES);
+    }
 }
 
 // --- grids ------------------------------------------------------------------------------------------------------

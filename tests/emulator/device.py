@@ -49,7 +49,7 @@ class HostMemory:
 class HostDevice:
     """See `delegates.gpu.device.Device`."""
 
-    name = "emulated"
+    name = title = "emulated"
     errors: tuple[type[Exception], ...] = ()
 
     def __init__(self, *, limit: int | None = None, seed: int = 0, arch: int = 90, gemms: Any = NUMPY_GEMMS) -> None:
@@ -60,6 +60,7 @@ class HostDevice:
         self.schedule = os.environ.get("TFLITE_CUPY_EMULATOR_SCHEDULE", "greedy")
         self._streams = Streams(seed)
         self.current, self.record, self.wait = self._streams.current, self._streams.record, self._streams.wait
+        self.elapsed = self._streams.elapsed
         self.synchronize, self.await_event = self._streams.synchronize, self._streams.await_event
         self.begin_capture, self.end_capture = self._streams.begin_capture, self._streams.end_capture
 
@@ -169,12 +170,13 @@ class EmulatedGpuDelegate(GpuDelegate):
         precision: str = "strict",
         apart: bool = False,
         library: bool = True,
+        tune: bool | None = None,
     ) -> None:
         self.device = device or HostDevice()
         self.programs: list[Program] = []
         self.array_steps: list[str] = []
         space = DeviceSpace(self.device)
-        super().__init__(space, "EmulatedGpuDelegate", precision=precision, apart=apart, library=library)
+        super().__init__(space, "EmulatedGpuDelegate", precision=precision, apart=apart, library=library, tune=tune)
 
     def compile(self, partition: Partition) -> Executable:
         program = super().compile(partition)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
+from time import perf_counter
 from typing import Any, TypeAlias
 
 from tests.fakes import TOUCH
@@ -23,6 +24,7 @@ class Event:
     """A point in a stream's work."""
 
     is_reached = False
+    time = 0.0  # when it was reached, in seconds
 
 
 class Stream:
@@ -80,17 +82,21 @@ class Streams:
         """Keep an array until the work that is queued before the next event is done; pools keep memory valid, too."""
         self.current().held.append(array)
 
-    def record(self) -> Event:
+    def record(self, *, timed: bool = False) -> Event:
         self.forbid("recording an event")
         event, stream = Event(), self.current()
         held, stream.held = stream.held, []
 
         def reach() -> None:
             held.clear()
-            event.is_reached = True
+            event.is_reached, event.time = True, perf_counter() if timed else 0.0
 
         self._queue(reach)
         return event
+
+    def elapsed(self, start: Event, end: Event) -> float:
+        assert min(start.time, end.time) > 0, "events that are not timed, or not reached"
+        return end.time - start.time
 
     def wait(self, event: Event) -> None:
         self.forbid("waiting for an event")

@@ -7,10 +7,8 @@
 #define GRID_COLUMNS (COLUMNS / CELL_COLUMNS)
 #define THREADS (GRID_ROWS * GRID_COLUMNS * GROUPS)
 
-__device__ __forceinline__ Quad stored_quad(float4 q) { return q; }
-
 struct Sums {
-    float cell[CELL_ROWS][CELL_COLUMNS];
+    SUM cell[CELL_ROWS][CELL_COLUMNS];
 
     __device__ __forceinline__ void clear() {
 #pragma unroll
@@ -23,17 +21,17 @@ struct Sums {
     __device__ __forceinline__ static int column() { return threadIdx.x % GRID_COLUMNS; }
 
     // Adds the product of two tiles.
-    __device__ __forceinline__ void add(const Quad* a, const Quad* b) {
-        a += row() * PITCH + group() * (SLICE / 4);
-        b += column() * PITCH + group() * (SLICE / 4);
+    __device__ __forceinline__ void add(const float* of_a, const float* of_b) {
+        const float4* a = reinterpret_cast<const float4*>(of_a + row() * PITCH + group() * SLICE);
+        const float4* b = reinterpret_cast<const float4*>(of_b + column() * PITCH + group() * SLICE);
 #pragma unroll 4
         for (int k = 0; k < SLICE / 4; ++k) {
             float4 right[CELL_COLUMNS];
 #pragma unroll
-            for (int j = 0; j < CELL_COLUMNS; ++j) right[j] = b[j * GRID_COLUMNS * PITCH + k];
+            for (int j = 0; j < CELL_COLUMNS; ++j) right[j] = b[j * GRID_COLUMNS * (PITCH / 4) + k];
 #pragma unroll
             for (int i = 0; i < CELL_ROWS; ++i) {
-                const float4 left = a[i * GRID_ROWS * PITCH + k];
+                const float4 left = a[i * GRID_ROWS * (PITCH / 4) + k];
 #pragma unroll
                 for (int j = 0; j < CELL_COLUMNS; ++j) {
                     float sum = fmaf(left.x, right[j].x, cell[i][j]);

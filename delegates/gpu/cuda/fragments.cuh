@@ -5,20 +5,27 @@
 
 #define WARPS ((ROWS / WARP_ROWS) * (COLUMNS / WARP_COLUMNS))
 #define THREADS (WARPS * GROUPS * 32)
-#define PITCH_WORDS (PITCH * (int)sizeof(Quad) / 4)
-#define SLICE_WORDS (SLICE * (int)sizeof(Quad) / 16)
+#define SLICE_WORDS (SLICE / (PRECISION == 3 ? 4 : PRECISION))
 
-#if PRECISION == 2
-__device__ __forceinline__ Quad stored_quad(float4 q) { return {half_pair(q.x, q.y), half_pair(q.z, q.w)}; }
-#else
-__device__ __forceinline__ Quad stored_quad(float4 q) {
-    return make_float4(__int_as_float(tf32_word(q.x)), __int_as_float(tf32_word(q.y)), __int_as_float(tf32_word(q.z)),
-                       __int_as_float(tf32_word(q.w)));
+// Number `word` of a row's words as tensor cores take them.
+__device__ __forceinline__ unsigned operand_word(const unsigned* row, int word) { return row[word]; }
+__device__ __forceinline__ unsigned operand_word(const half_t* row, int word) {
+    return *reinterpret_cast<const unsigned*>(row + 2 * word);
 }
+__device__ __forceinline__ unsigned operand_word(const signed char* row, int word) {
+    return *reinterpret_cast<const unsigned*>(row + 4 * word);
+}
+__device__ __forceinline__ unsigned operand_word(const float* row, int word) {
+#if PRECISION == 1
+    return tf32_word(row[word]);
+#else
+    const float2 pair = *reinterpret_cast<const float2*>(row + 2 * word);
+    return half_pair(pair.x, pair.y);
 #endif
+}
 
 struct Sums {
-    float cell[WARP_ROWS / 16][WARP_COLUMNS / 8][4];
+    SUM cell[WARP_ROWS / 16][WARP_COLUMNS / 8][4];
 
     __device__ __forceinline__ void clear() {
 #pragma unroll
@@ -37,23 +44,24 @@ struct Sums {
     }
 
     // Adds the product of two tiles.
-    __device__ __forceinline__ void add(const Quad* a, const Quad* b) {
+    __device__ __forceinline__ void add(const ACell* a, const BCell* b) {
         const int first = group() * SLICE_WORDS + threadIdx.x % 4;
-        const unsigned* left = reinterpret_cast<const unsigned*>(a) + row() * PITCH_WORDS + first;
-        const unsigned* right =
-            reinterpret_cast<const unsigned*>(b) + (column() + threadIdx.x % 32 / 4) * PITCH_WORDS + first;
+        const ACell* left = a + row() * PITCH;
+        const BCell* right = b + (column() + threadIdx.x % 32 / 4) * PITCH;
 #pragma unroll
-        for (int word = 0; word < SLICE_WORDS; word += 8) {
+        for (int k = 0; k < SLICE_WORDS; k += 8) {
+            const int word = first + k;
             unsigned of_b[WARP_COLUMNS / 8][2];
 #pragma unroll
             for (int j = 0; j < WARP_COLUMNS / 8; ++j) {
-                of_b[j][0] = right[j * 8 * PITCH_WORDS + word];
-                of_b[j][1] = right[j * 8 * PITCH_WORDS + word + 4];
+                of_b[j][0] = operand_word(right + j * 8 * PITCH, word);
+                of_b[j][1] = operand_word(right + j * 8 * PITCH, word + 4);
             }
 #pragma unroll
             for (int i = 0; i < WARP_ROWS / 16; ++i) {
-                const unsigned* p = left + i * 16 * PITCH_WORDS + word;
-                const unsigned of_a[4] = {p[0], p[8 * PITCH_WORDS], p[4], p[8 * PITCH_WORDS + 4]};
+                const ACell *upper = left + i * 16 * PITCH, *lower = upper + 8 * PITCH;
+                const unsigned of_a[4] = {operand_word(upper, word), operand_word(lower, word),
+                                          operand_word(upper, word + 4), operand_word(lower, word + 4)};
 #pragma unroll
                 for (int j = 0; j < WARP_COLUMNS / 8; ++j) multiply_fragments(cell[i][j], of_a, of_b[j]);
             }

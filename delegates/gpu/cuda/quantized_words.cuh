@@ -20,6 +20,18 @@ __device__ __forceinline__ long long dot(int a, int b, long long total) {
 #define ONES 0x00010001
 #endif
 
+// Four of the eight bytes of two words; each digit of `which` is the number of one.
+__device__ __forceinline__ int permuted(int a, int b, unsigned which) {
+#ifdef __CUDA_ARCH__
+    return (int)__byte_perm((unsigned)a, (unsigned)b, which);
+#else
+    const unsigned long long bytes = (unsigned long long)(unsigned)b << 32 | (unsigned)a;
+    unsigned word = 0;
+    for (int i = 0; i < 4; ++i) word |= (unsigned)(bytes >> (which >> 4 * i & 7) * 8 & 0xff) << 8 * i;
+    return (int)word;
+#endif
+}
+
 // A word of LANES times the same element.
 __device__ __forceinline__ int word_of(int element) {
     return (int)(((unsigned)element & ((1u << 32 / LANES) - 1)) * ONES);

@@ -14,7 +14,7 @@ struct Source {
     const float* row[A_UNITS];
     const float* scale[A_UNITS];
 
-    __device__ __forceinline__ void start(const float* a, int rows, int depth, int first) {
+    __device__ __forceinline__ void start(const float* a, int rows, int depth, int first, int) {
 #pragma unroll
         for (int i = 0; i < A_UNITS; ++i) {
             const int m = first + unit_row<ROWS, A_MODE>(threadIdx.x + i * THREADS);
@@ -25,6 +25,13 @@ struct Source {
         }
     }
     __device__ __forceinline__ void advance() {}
+    // Where quad number i is, from element k on; null where there are zeros.
+    __device__ __forceinline__ const float* place(int i, int k, int depth) const {
+        return row[i] && k < depth ? row[i] + k : nullptr;
+    }
+    __device__ __forceinline__ const float* place_of_scale(int i, int k, int depth) const {
+        return scale[i] && k < depth ? scale[i] + k : nullptr;
+    }
     __device__ __forceinline__ float4 quad(int i, int k, int depth) const {
         float4 q = quad_of_row<A_MODE>(row[i], a_column, k, depth);
 #if SCALED

@@ -1,19 +1,31 @@
 // Tiles of matrices in shared memory, as products read them: row after row, each with DEPTH elements along the summed
-// dimension, in quads of 4. ROWS x COLUMNS is the tile of the result, THREADS how many threads make it, GROUPS how many
-// parts of them share the summed dimension, SLICE elements each. PRECISION: 0 float32, 1 tf32, 2 float16.
+// dimension. ROWS x COLUMNS is the tile of the result, THREADS how many threads make it, GROUPS how many parts of them
+// share the summed dimension, SLICE elements each. PRECISION: 0 float32, 1 tf32, 2 float16, 3 int8; sums are of type SUM.
+// With STAGES tiles hold what the operands hold in memory; without, what is multiplied: float32, words of tf32, or of two
+// float16.
 #pragma once
 #include "quad.cuh"
 
 #define DEPTH (SLICE * GROUPS)
 #define QUADS (DEPTH / 4)
-#if PRECISION == 2
-typedef uint2 Quad;
-#define PITCH (QUADS + 2)
+
+// PITCH: cells from one row to the next, so that 8 rows are in 8 places among the banks.
+#if PRECISION == 3
+typedef signed char ACell, BCell;
+#define PITCH (DEPTH + 16)
+#elif STAGES
+typedef float ACell;
+typedef B_TYPE BCell;
+#define PITCH (DEPTH + (PRECISION == 2 ? 8 : 4))
+#elif PRECISION == 0
+typedef float ACell, BCell;
+#define PITCH (DEPTH + 4)
 #else
-typedef float4 Quad;
-#define PITCH (QUADS + 1)
+typedef unsigned ACell, BCell;
+#define PITCH (DEPTH / PRECISION + 4)
 #endif
-#define TILE_QUADS ((ROWS + COLUMNS) * PITCH)
+
+#define STAGE_PITCH (COLUMNS + 4)  // of sums, when they leave the threads
 
 // Quads of each operand's tile that one thread loads.
 #define A_UNITS (ROWS * QUADS / THREADS)

@@ -18,7 +18,7 @@ struct Source {
     int y[A_UNITS], x[A_UNITS];
     Tap tap;
 
-    __device__ __forceinline__ void start(const float* a, int rows, int depth, int first) {
+    __device__ __forceinline__ void start(const float* a, int rows, int depth, int first, int k) {
 #pragma unroll
         for (int i = 0; i < A_UNITS; ++i) {
             const int m = first + unit_row<ROWS, A_MODE>(threadIdx.x + i * THREADS);
@@ -32,7 +32,7 @@ struct Source {
             x[i] = m % out_width * step_x - left;
 #endif
         }
-        tap.channel = unit_depth<ROWS, A_MODE>(threadIdx.x);
+        tap.channel = k + unit_depth<ROWS, A_MODE>(threadIdx.x);
         tap.x = tap.y = 0;
         settle(tap);
     }
@@ -58,6 +58,10 @@ struct Source {
 #endif
         if (!image[i] || (unsigned)row >= (unsigned)height || (unsigned)column >= (unsigned)width) return nullptr;
         return image[i] + (row * width + column) * channels + t.channel;
+    }
+    // Where quad number i is, from element k on; null where there are zeros.
+    __device__ __forceinline__ const float* place(int i, int k, int depth) const {
+        return k < depth ? element(i, tap) : nullptr;
     }
     __device__ __forceinline__ float4 quad(int i, int k, int depth) const {
         float4 q = make_float4(0, 0, 0, 0);

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,19 +14,25 @@ from ....interpreter.ops.softmax import Softmax
 from ....interpreter.runtime.delegate import BoundNode
 from ..groups import Lowering, Matcher, pattern
 from ..kernel import kernel
-from ..lowering import Site
+from ..listing import Work
+from ..lowering import Options, Site
 from ..tail import WIDTH, Writer, is_expressible, write_nodes
 from ..views import views_of
 from ..walk import Walk, walks_of
-from .products import ALONG, MAX_PAIRS, QUADWISE, SMS, Matrix, Strides
+from .products import ALONG, MAX_PAIRS, PIPELINE_ARCH, QUADWISE, Matrix, Strides
 from .stacks import Layer, operand_at, stacked
 from .strided import MAX_CHAIN, Reach, reach, spread
+from .tiles import PRECISIONS
 
 WIDTHS = (32, 64, 128)
 """Sizes of heads that have a kernel; smaller ones are filled up."""
 
 KEYS = {(32, 32): 64, (32, 16): 64, (64, 32): 32, (64, 16): 64, (128, 16): 32}
 """Keys that a block of attention.cu looks at together, by size of heads and rows: as many as shared memory holds."""
+
+
+TENSOR_KEYS = 64
+"""Keys that a block of attention_tensor.cu looks at together; twice as many lie in shared memory, with their values."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +146,36 @@ def _shape(bound: BoundNode, position: int) -> tuple[int, ...]:
     return spec.shape
 
 
+class Shape(NamedTuple):
+    """A kernel of attention: what computes, the rows that a block makes, and what it needs besides."""
+
+    entry: str
+    unit: str
+    lines: int
+    defines: dict[str, object]
+    shared: int = 0  # bytes of dynamic shared memory
+
+
+def _shaped(options: Options, padded: int, queries: int, pairs: int, modes: set[int]) -> Shape:
+    """The kernel for heads that are filled up to `padded` elements: on tensor cores if they may be used."""
+    ceilings, unit, is_aligned = options.ceilings, options.products, modes == {QUADWISE}
+    stages = 4 * TENSOR_KEYS * (padded + 4) * 4
+    if unit != "strict" and options.arch >= PIPELINE_ARCH and is_aligned and stages <= ceilings.shared_bytes:
+        groups = 1 if -(-queries // 64) * pairs >= ceilings.multiprocessors else 4
+        tile = {"KEYS": TENSOR_KEYS, "GROUPS": groups, "WIDTH": padded}
+        return Shape(
+            "attention_tensor",
+            unit,
+            64 // groups,
+            {"PRECISION": PRECISIONS.index(unit), "SUM": "float", **tile},
+            stages,
+        )
+    lines = 32 if (padded, 32) in KEYS and -(-queries // 32) * pairs >= ceilings.multiprocessors else 16
+    mode = QUADWISE if is_aligned else ALONG
+    tile = {"WIDTH": padded, "LINES": lines, "KEYS": KEYS[padded, lines], "MODE": mode}
+    return Shape("attention", "strict", lines, {**tile})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
     first: BoundNode
@@ -161,23 +198,20 @@ class _Plan:
             return "its element types have no kernel."
         if max(stack.pairs * queries * keys, site.out.size, *(o.size for o in operands)) >= 1 << 31:
             return "its operands have 2**31 elements or more."
-        padded = next(n for n in WIDTHS if n >= max(depth, width))
-        lines = 32 if (padded, 32) in KEYS and -(-queries // 32) * stack.pairs >= SMS else 16
+        modes = {Matrix(o, s).mode(n) for o, s, n in zip(operands, stack.strides, (depth, depth, width), strict=False)}
+        shape = _shaped(site.options, next(n for n in WIDTHS if n >= max(depth, width)), queries, stack.pairs, modes)
         writer = Writer((), "score_")
         code = site.tail.code + self._score_code(site, writer)
-        modes = {Matrix(o, s).mode(n) for o, s, n in zip(operands, stack.strides, (depth, depth, width), strict=False)}
-        defines = {
-            "WIDTH": padded, "LINES": lines, "KEYS": KEYS[padded, lines],
-            "MODE": QUADWISE if modes == {QUADWISE} else ALONG, "STEP": _step(site, width, stack.strides[3]),
-        }  # fmt: skip
+        defines = {**shape.defines, "STEP": _step(site, width, stack.strides[3])}
+        work = Work(2 * stack.pairs * queries * keys * (depth + width), shape.unit)
         site.launch(
-            kernel("attention", "attention.cu", defines=defines, code=code),
-            (-(-queries // lines), stack.pairs), 128, site.out, *operands,
+            kernel(shape.entry, f"{shape.entry}.cu", defines=defines, code=code),
+            (-(-queries // shape.lines), stack.pairs), 128, site.out, *operands,
             *map(np.int32, (queries, keys, depth, width, stack.inner)),
             *(np.int32(n) for s in stack.strides for n in (s.outer, s.inner, s.row, s.column)),
             np.float32(self.reaches[0].factor * self.reaches[1].factor),
             np.float32(self.softmax.op.beta),  # type: ignore[attr-defined]
-            *writer.arguments, *site.tail.arguments,
+            *writer.arguments, *site.tail.arguments, shared=shape.shared, work=work,
         )  # fmt: skip
         return None
 

@@ -10,7 +10,7 @@ from ....interpreter.ops.base import Activation
 from ....interpreter.ops.conv import DepthwiseConv2D
 from ....interpreter.runtime.delegate import BoundNode
 from ..groups import lowers
-from ..listing import Operand
+from ..listing import Operand, Work
 from ..lowering import Site
 from ..tail import WIDTH
 from .geometry import takes_margins
@@ -72,7 +72,7 @@ def launch_depthwise(site: Site, bound: BoundNode, x: Operand, before: tuple[int
         what, -(-threads // BLOCK), BLOCK,
         *(x, weights, weights if bias is None else bias, site.out, np.uint32(threads)),
         *map(np.int32, (*x.shape[1:3], channels, multiplier, *shape[1:3], height, width, *steps, *before)),
-        *(np.int32(bias is not None), *clamp, *site.tail.arguments),
+        *(np.int32(bias is not None), *clamp, *site.tail.arguments), work=Work(2 * math.prod(shape) * height * width),
     )  # fmt: skip
     return None
 

@@ -39,14 +39,14 @@ class Ending(NamedTuple):
     launch: bool = False
 
 
-def is_large(options: Options, work: int) -> bool:
-    """Whether a product of so many multiply-adds is one for a library."""
-    return options.library is not None and work >= LEAST_WORK
+def is_large(options: Options, work: int, least: int | None = None) -> bool:
+    """Whether a product of so many multiply-adds is one for a library; `least`: from how many on."""
+    return options.library is not None and work >= (LEAST_WORK if least is None else least)
 
 
-def launched(site: Site, product: Product) -> bool:
-    """Whether a product is one for a library, which then is emitted."""
-    takes, problem = site.options.library, _problem(site, product)
+def launched(site: Site, product: Product, least: int | None = None) -> bool:
+    """Whether a product is one for a library, which then is emitted; `least`: multiply-adds from which on it may be."""
+    takes, problem = site.options.library, _problem(site, product, least)
     if takes is None or problem is None:
         return False
     ending = _ending(site, product, problem)
@@ -64,11 +64,11 @@ def launched(site: Site, product: Product) -> bool:
     return True
 
 
-def _problem(site: Site, product: Product) -> Problem | None:
+def _problem(site: Site, product: Product, least: int | None) -> Problem | None:
     """The sums and the bias; None where a library can't do them, or no faster."""
     rows, columns, depth, bias = product.rows, product.columns, product.depth, product.bias
     batch = product.outer * product.inner
-    if not is_large(site.options, rows * columns * depth * batch) or 1 not in (product.outer, product.inner):
+    if not is_large(site.options, rows * columns * depth * batch, least) or 1 not in (product.outer, product.inner):
         return None
     if product.window is not None or product.scales is not None:
         return None

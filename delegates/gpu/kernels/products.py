@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from ....interpreter.runtime.delegate import BoundNode
 from ..kernel import CTYPES
-from ..listing import Argument, Operand
+from ..listing import Argument, Operand, Work
 from ..lowering import Site
 from ..tail import WIDTH
+from ..tiling import Choice, Size, Tile, candidates
 from . import library
+from .tiles import PIPELINED, PRECISIONS, TILES, grid_of, parts_of
 
-SMS = 132
-"""Multiprocessors that should all have a block (H100)."""
+PIPELINE_ARCH = 80
+"""Compute capability, times ten, from which on copies to shared memory run beside the arithmetic."""
 
 FEW_ROWS = 4
 """Up to so many rows a product is bound by reading the other operand, and a warp makes each column."""
@@ -26,41 +29,6 @@ MAX_PAIRS = 65535
 
 QUADWISE, ALONG, ACROSS = range(3)
 """How threads load an operand; see quad.cuh."""
-
-
-class Tile(NamedTuple):
-    """What one block makes, and how its threads share it; see tile.cuh."""
-
-    rows: int
-    columns: int
-    part: tuple[int, int]  # rows and columns: that a thread sums (strict), or a warp (tensor cores)
-    groups: int
-    slice: int
-
-
-TILES: Mapping[str, Sequence[Tile]] = {
-    "strict": (
-        Tile(128, 64, (8, 4), 1, 16),
-        Tile(64, 64, (4, 4), 1, 16),
-        Tile(32, 32, (4, 4), 4, 16),
-        Tile(16, 32, (2, 4), 4, 16),
-    ),
-    "tf32": (
-        Tile(128, 64, (32, 32), 1, 16),
-        Tile(64, 64, (32, 32), 2, 16),
-        Tile(32, 32, (32, 32), 4, 16),
-        Tile(16, 32, (16, 32), 4, 16),
-    ),
-    "fp16": (
-        Tile(128, 64, (32, 32), 1, 32),
-        Tile(64, 64, (32, 32), 2, 16),
-        Tile(32, 32, (32, 32), 4, 16),
-        Tile(16, 32, (16, 32), 4, 16),
-    ),
-}
-"""Large tiles first: they read least, small ones keep more multiprocessors busy."""
-
-PRECISIONS = tuple(TILES)
 
 
 class Strides(NamedTuple):
@@ -128,6 +96,11 @@ class Product:
     pixels: int = 1  # rows of each image
 
     @property
+    def operations(self) -> int:
+        """Additions and multiplications."""
+        return 2 * self.rows * self.columns * self.depth * self.outer * self.inner
+
+    @property
     def is_single(self) -> bool:
         """Whether it is one product of matrices that are laid out as usual."""
         plain = self.window is None and self.scales is None and self.a.strides.column == 1
@@ -136,7 +109,7 @@ class Product:
 
 def launch(site: Site, product: Product) -> str | None:
     """Emit a product whose results are the site's, for a library or for our kernels; a sentence if it is too large."""
-    if library.launched(site, product):
+    if site.options.tuner is None and library.launched(site, product):
         return None
     pairs = product.outer * product.inner
     if max(product.a.operand.size, product.b.operand.size, product.rows * product.columns * pairs) >= 1 << 31:
@@ -148,8 +121,29 @@ def launch(site: Site, product: Product) -> str | None:
     if product.rows <= FEW_ROWS and product.is_single:
         _launch_few_rows(site, product)
     else:
-        _launch_tiles(site, product)
+        site.either(_key(site, product), _ways(site, product))
     return None
+
+
+def _key(site: Site, product: Product) -> str:
+    """What tells products apart whose tiles should differ."""
+    parts = _size(product), product.window, product.scales is not None, len(site.tail.nodes)
+    return f"{site.options.products} {' '.join(map(str, parts))}"
+
+
+def _ways(site: Site, product: Product) -> dict[str, Callable[[Site], object]]:
+    """By tiles, the best first, and by a library."""
+    precision, ceilings, size, source = site.options.products, site.options.ceilings, _size(product), _source(product)
+    is_pipelined = _is_pipelined(site, product, source.mode)
+    tiles = (PIPELINED if is_pipelined else TILES)[precision]
+    fitting = tuple(t for t in tiles if _dynamic_bytes(t, product, precision) <= ceilings.shared_bytes)
+    found = candidates(fitting, size, precision, ceilings, splits=is_pipelined)
+    ways: dict[str, Callable[[Site], object]] = {
+        str(c): partial(_launch_tiles, product=product, choice=c) for c in found
+    }
+    if site.options.tuner is not None and library.launched(replace(site, steps=[]), product, least=0):
+        ways["library"] = partial(library.launched, product=product, least=0)
+    return ways
 
 
 def _launch_few_rows(site: Site, product: Product) -> None:
@@ -159,45 +153,72 @@ def _launch_few_rows(site: Site, product: Product) -> None:
         (-(-product.columns // 8), -(-product.rows // lines)), 256,
         *(site.out, a.operand, b.operand, product.bias or a.operand),
         *map(np.int32, (product.rows, product.columns, product.depth, a.strides.row, *b.strides[:2])),
-        *(np.int32(product.bias is not None), *product.limits, *site.tail.arguments),
+        *(np.int32(product.bias is not None), *product.limits, *site.tail.arguments), work=Work(product.operations),
     )  # fmt: skip
 
 
-def _launch_tiles(site: Site, product: Product) -> None:
-    a, b, out, pairs = product.a, product.b, product.out, product.outer * product.inner
-    precision = site.options.products
-    tile = choose_tile(TILES[precision], product.rows, product.columns, pairs)
-    grid = -(-product.rows // tile.rows), -(-product.columns // tile.columns), pairs
-    step = _step(product) if site.tail.width == WIDTH else 1
-    part = ("CELL_ROWS", "CELL_COLUMNS") if precision == "strict" else ("WARP_ROWS", "WARP_COLUMNS")
+def _launch_tiles(site: Site, product: Product, choice: Choice) -> None:
+    a, b, out = product.a, product.b, product.out
+    precision, source, size = site.options.products, _source(product), _size(product)
+    tile, parts = choice.tile, parts_of(site, choice, size, np.float32)
     defines = {
-        "PRECISION": PRECISIONS.index(precision), "ROWS": tile.rows, "COLUMNS": tile.columns, "GROUPS": tile.groups,
-        "SLICE": tile.slice, part[0]: tile.part[0], part[1]: tile.part[1], "STEP": step,
-        **_of_b(product),
+        "PRECISION": PRECISIONS.index(precision), "SUM": "float", "STEP": _step(site, product),
+        "A_MODE": source.mode, **tile.defines(precision), **_of_b(product), **source.defines, **parts.defines,
     }  # fmt: skip
-    if product.window is None:
-        aligned = product.scales is None or product.scales.offset % 16 == 0
-        source, mode = "rows.cuh", a.mode(product.depth) if aligned else max(a.mode(product.depth), ALONG)
-        extra: tuple[Argument, ...] = (
-            np.int32(a.strides.row),
-            np.int32(a.strides.column),
-            product.scales or a.operand,
-            np.int32(product.pixels),
-        )
-        defines |= {"A_MODE": mode, "SCALED": int(product.scales is not None)}
-    else:
-        window = product.window
-        source, mode = "window.cuh", QUADWISE if _in_quads(window, a.operand) else ALONG
-        extra = tuple(map(np.int32, window))
-        defines |= {"A_MODE": mode, "TRANSPOSED": int(product.transposed)}
     arithmetic = "fma.cuh" if precision == "strict" else "fragments.cuh"
+    files = arithmetic, source.file, "pipelined.cuh" if tile.stages else "held.cuh", *parts.files
     site.launch(
-        site.kernel("gemm", arithmetic, source, "gemm.cu", **defines), grid, _threads(tile, precision),
+        site.kernel("gemm", *files, "gemm.cu", **defines), grid_of(choice, size), tile.threads(precision),
         *(site.out, a.operand, b.operand, product.bias or a.operand),
         *map(np.int32, (product.rows, product.columns, product.depth, product.inner, *a.strides[2:], *b.strides[2:])),
         *map(np.int32, (*b.strides[:2], *out[2:], *out[:2], product.bias is not None, product.bias_step)),
-        *(*product.limits, *extra, *site.tail.arguments),
+        *(*product.limits, *parts.arguments, *source.arguments, *site.tail.arguments),
+        shared=_dynamic_bytes(tile, product, precision), work=Work(product.operations, precision, choice.seconds),
     )  # fmt: skip
+
+
+class Source(NamedTuple):
+    """How a kernel reads the left operand: the file that does, its macros and arguments, and the mode of loads."""
+
+    file: str
+    mode: int
+    defines: dict[str, object]
+    arguments: tuple[Argument, ...]
+
+
+def _source(product: Product) -> Source:
+    a, window, scales = product.a, product.window, product.scales
+    if window is not None:
+        mode = QUADWISE if _in_quads(window, a.operand) else ALONG
+        defines: dict[str, object] = {"TRANSPOSED": int(product.transposed), "SCALED": 0}
+        return Source("window.cuh", mode, defines, tuple(map(np.int32, window)))
+    aligned = scales is None or scales.offset % 16 == 0
+    mode = a.mode(product.depth) if aligned else max(a.mode(product.depth), ALONG)
+    steps = np.int32(a.strides.row), np.int32(a.strides.column)
+    arguments = (*steps, scales or a.operand, np.int32(product.pixels))
+    return Source("rows.cuh", mode, {"SCALED": int(scales is not None)}, arguments)
+
+
+def _is_pipelined(site: Site, product: Product, mode: int) -> bool:
+    """Whether both operands can be copied 16 bytes at a time, beside the arithmetic."""
+    at_once = 16 // product.b.operand.dtype.itemsize
+    steps = product.depth, product.b.strides.row, product.b.strides.outer, product.b.strides.inner
+    is_even = not any(n % at_once for n in steps) and product.b.operand.offset % 16 == 0
+    return site.options.arch >= PIPELINE_ARCH and mode == QUADWISE == product.b.mode(product.depth) and is_even
+
+
+def _size(product: Product) -> Size:
+    scaled = 2 if product.scales is not None else 1
+    widths = 4 * scaled, product.b.operand.dtype.itemsize
+    return Size(product.rows, product.columns, product.depth, product.outer * product.inner, *widths)
+
+
+def _dynamic_bytes(tile: Tile, product: Product, precision: str) -> int:
+    """Shared memory that a block of a pipeline asks for, as pipelined.cuh lays it out."""
+    pitch = tile.depth + (8 if precision == "fp16" else 4)
+    of_row = 4 * (1 + (product.scales is not None))
+    stage = pitch * (tile.rows * of_row + tile.columns * product.b.operand.dtype.itemsize)
+    return max(tile.stages * stage, 4 * tile.rows * (tile.columns + 4)) if tile.stages else 0
 
 
 def _of_b(product: Product) -> dict[str, object]:
@@ -219,24 +240,11 @@ def halved(values: np.ndarray) -> np.ndarray:
         return values.astype(np.float16)
 
 
-def choose_tile(tiles: Sequence[Tile], rows: int, columns: int, pairs: int) -> Tile:
-    """The largest tile that still gives each multiprocessor a block; else the one that gives most of them one."""
-    for tile in tiles:
-        if -(-rows // tile.rows) * -(-columns // tile.columns) * pairs >= SMS:
-            return tile
-    return tiles[-1]
-
-
-def _threads(tile: Tile, precision: str) -> int:
-    parts = tile.rows // tile.part[0] * (tile.columns // tile.part[1]) * tile.groups
-    return parts if precision == "strict" else parts * 32
-
-
-def _step(product: Product) -> int:
+def _step(site: Site, product: Product) -> int:
     """How many results in a row a thread may store at once."""
     row, column, outer, inner = product.out
     aligned = column == 1 and not any(n % WIDTH for n in (product.columns, row, outer, inner))
-    return WIDTH if aligned else 1
+    return WIDTH if aligned and site.tail.width == WIDTH else 1
 
 
 def _in_quads(window: Window, images: Operand) -> bool:

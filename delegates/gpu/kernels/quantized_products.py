@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,14 @@ from ....interpreter.ops.conv import Conv2D, DepthwiseConv2D, TransposeConv
 from ....interpreter.ops.shared.products import WeightedOp
 from ....interpreter.ops.shared.windows import Axes, Axis
 from ..kernel import CTYPES
-from ..listing import Argument, Operand
-from ..lowering import THREADS, Site
+from ..listing import Argument, Operand, Work
+from ..lowering import Site
+from ..tiling import Choice, Size, Tile, candidates
+from . import quantized_depthwise, quantized_tensor
+from .tiles import grid_of
 
-TILES = ((64, 64), (64, 32), (32, 32))
-"""Rows and columns of results that a block may make, largest first."""
-
-ENOUGH_BLOCKS = 128
-"""Blocks that keep a large GPU busy; a larger tile is taken only if there are as many."""
+WORDS = 16
+"""Words of the summed dimension that a block multiplies at a time; see quantized_products.cu."""
 
 VECTOR_ROWS = 4
 """A product of at most so many rows is made by columns."""
@@ -98,66 +99,104 @@ def refusal(site: Site) -> str | None:
 def multiply(site: Site, x: Operand, ending: Ending) -> None:
     """Emit the launch that multiplies integers `x` with the weights of the operator."""
     if isinstance(site.op, DepthwiseConv2D):
-        _depthwise(site, x, ending)
+        quantized_depthwise.launch(site, x, ending, rows_of(site))
     else:
         _product(site, x, ending)
 
 
 def _product(site: Site, x: Operand, ending: Ending) -> None:
     """Rows times weights [columns, *window, group channels]."""
-    op: WeightedOp = site.op
-    rows, out_channels = rows_of(site), (site.ins[1].shape or ())[0]
-    lanes, groups = 4 // x.dtype.itemsize, rows.shape[3] // rows.group_channels
-    columns = out_channels // groups
-    weights = site.packed(1, f"words of {lanes}", lambda w: _words(op.dense(np, w), lanes))
-    depth, flip = weights.size // out_channels, _flip(x.dtype)
-    defines: dict[str, object] = {
-        "LANES": lanes,
-        "IS_ALIGNED": int(rows.group_channels % lanes == 0 and x.offset % 4 == 0),
-        "HAS_WEIGHTS_ZERO": int(ending.weights_zero != 0),
-        "IS_TRANSPOSED": int(rows.is_transposed),
-        **_types(x),
-        **ending.defines,
-    }
-    operands, last = (x, weights, site.out), (*ending.arguments, *site.tail.arguments)
-    is_linear = rows.count * rows.group_channels == x.size and depth == -(-rows.group_channels // lanes)
-    if rows.count <= VECTOR_ROWS and groups == 1 and is_linear:
-        made = site.kernel("quantized_vector", ending.file, "quantized_vector.cu", ROWS=rows.count, **defines)
-        numbers = [columns, depth, rows.group_channels, flip]
-        site.launch(made, -(-columns // 4), 128, *operands, *map(np.int32, numbers), *last)
+    rows, (filters, *window) = rows_of(site), site.ins[1].shape or ()
+    groups = rows.shape[3] // rows.group_channels
+    size = Size(rows.count, filters // groups, math.prod(window), groups, x.dtype.itemsize, x.dtype.itemsize)
+    words = _Words(x, ending, rows, size)
+    if words.is_vector:
+        words.launch_columns(site)
         return
-    tile, grid = _tiled(rows.count, columns, groups)
-    defines |= {"ROWS": tile[0], "COLUMNS": tile[1], "IS_VECTOR": int(columns % 4 == 0)}
-    made = site.kernel("quantized_products", ending.file, "quantized_products.cu", **defines)
-    channel_words = -(-rows.group_channels // lanes)
-    numbers = [rows.count, columns, depth, channel_words, rows.group_channels, *rows.geometry, flip]
-    site.launch(made, grid, tile[0] * tile[1] // 16, *operands, *map(np.int32, numbers), *last)
+    found = [(c, words.launch) for c in candidates(_tiles(words.lanes), size, _unit(x), site.options.ceilings)]
+    tensor = quantized_tensor.Bytes(x, ending, rows, size)
+    found += [(choice, tensor.launch) for choice in tensor.choices(site.options)]
+    found.sort(key=lambda way: way[0].seconds)
+    key = f"{x.dtype} {size} {rows.axes} {ending.file} {len(site.tail.nodes)}"
+    site.either(key, {str(choice): partial(launch, choice=choice) for choice, launch in found})
 
 
-def _tiled(rows: int, columns: int, groups: int) -> tuple[tuple[int, int], tuple[int, int, int]]:
-    """The tile, and the grid of tiles."""
-    for tile in TILES:
-        grid = -(-rows // tile[0]), -(-columns // tile[1]), groups
-        if math.prod(grid) >= ENOUGH_BLOCKS:
-            break
-    return tile, grid
+@dataclass(frozen=True, slots=True, eq=False)
+class _Words:
+    """A product of integers, several of which are multiplied as one word."""
+
+    x: Operand
+    ending: Ending
+    rows: Rows
+    size: Size
+
+    @property
+    def lanes(self) -> int:
+        """Elements of a word."""
+        return 4 // self.x.dtype.itemsize
+
+    @property
+    def channel_words(self) -> int:
+        """Words of the channels of one pixel."""
+        return -(-self.rows.group_channels // self.lanes)
+
+    @property
+    def depth(self) -> int:
+        """Words of the summed dimension."""
+        return self.size.depth // self.rows.group_channels * self.channel_words
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it is made column by column."""
+        is_whole = self.rows.count * self.rows.group_channels == self.x.size and self.depth == self.channel_words
+        return self.rows.count <= VECTOR_ROWS and self.size.pairs == 1 and is_whole
+
+    @property
+    def work(self) -> Work:
+        return Work(2 * math.prod(self.size[:4]), _unit(self.x))
+
+    def launch_columns(self, site: Site) -> None:
+        """Emit the launch that makes each column in one warp."""
+        made = site.kernel(
+            "quantized_vector", self.ending.file, "quantized_vector.cu", ROWS=self.rows.count, **self._defines()
+        )
+        numbers = [self.size.columns, self.depth, self.rows.group_channels, _flip(self.x.dtype)]
+        site.launch(made, -(-self.size.columns // 4), 128, *self._arguments(site, numbers), work=self.work)
+
+    def launch(self, site: Site, choice: Choice) -> None:
+        """Emit the launch that makes such tiles."""
+        tile, size, rows = choice.tile, self.size, self.rows
+        tiled = {"ROWS": tile.rows, "COLUMNS": tile.columns, "IS_VECTOR": int(size.columns % 4 == 0)}
+        made = site.kernel("quantized_products", self.ending.file, "quantized_products.cu", **tiled, **self._defines())
+        numbers = [size.rows, size.columns, self.depth, self.channel_words, rows.group_channels, *rows.geometry]
+        arguments = self._arguments(site, [*numbers, _flip(self.x.dtype)])
+        work = self.work._replace(seconds=choice.seconds)
+        site.launch(made, grid_of(choice, size), tile.threads("dp4a"), *arguments, work=work)
+
+    def _defines(self) -> dict[str, object]:
+        return {
+            "LANES": self.lanes,
+            "IS_ALIGNED": int(self.rows.group_channels % self.lanes == 0 and self.x.offset % 4 == 0),
+            "HAS_WEIGHTS_ZERO": int(self.ending.weights_zero != 0),
+            "IS_TRANSPOSED": int(self.rows.is_transposed),
+            **_types(self.x),
+            **self.ending.defines,
+        }
+
+    def _arguments(self, site: Site, numbers: Sequence[int]) -> tuple[Argument, ...]:
+        op: WeightedOp = site.op
+        weights = site.packed(1, f"words of {self.lanes}", lambda w: _words(op.dense(np, w), self.lanes))
+        return (self.x, weights, site.out, *map(np.int32, numbers), *self.ending.arguments, *site.tail.arguments)
 
 
-def _depthwise(site: Site, x: Operand, ending: Ending) -> None:
-    op: DepthwiseConv2D = site.op
-    rows, window = rows_of(site), site.ins[1].shape or ()
-    multiplier = window[3] // rows.shape[3]
-    is_vector = multiplier == 1 and rows.shape[3] % 4 == 0 and x.offset % (4 * x.dtype.itemsize) == 0
-    at_once = 4 if is_vector else 1
-    zero = op.weights_zero_point
-    weights = site.packed(1, f"less {zero}", lambda w: op.dense(np, w).astype(np.int16) - np.int16(zero))
-    defines = {"CHANNELS": at_once, **_types(x), **ending.defines}
-    made = site.kernel("quantized_depthwise", ending.file, "quantized_depthwise.cu", **defines)
-    channels, *geometry = rows.geometry
-    size = rows.count * window[3]
-    numbers = [size, channels, multiplier, *geometry[:4], window[1], *geometry[4:]]
-    arguments = (x, weights, site.out, *map(np.int32, numbers), *ending.arguments, *site.tail.arguments)
-    site.launch(made, -(-size // (THREADS * at_once)), THREADS, *arguments)
+def _tiles(lanes: int) -> tuple[Tile, ...]:
+    """What a block may make, the largest first; a thread sums 4 x 4."""
+    return tuple(Tile(*tile, (4, 4), 1, WORDS * lanes) for tile in ((64, 64), (64, 32), (32, 32)))
+
+
+def _unit(x: Operand) -> str:
+    """What multiplies words of such elements."""
+    return "dp4a" if x.dtype.itemsize == 1 else "strict"
 
 
 def _types(x: Operand) -> dict[str, object]:

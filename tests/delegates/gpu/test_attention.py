@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.build import BOOL, F32, GraphBuilder
-from tests.delegates.gpu.checks import check, noise
+from tests.delegates.gpu.checks import TOLERANCES, check, noise
 from tflite_cupy.interpreter.graph import Graph
 
 
@@ -55,12 +55,35 @@ def test_attention_of_keras(sizes: tuple[int, int, int, int, int], mask: str) ->
     check(keras_attention(*sizes, mask=mask), feeds, launches=1)
 
 
-def test_rows_of_which_all_keys_are_left_out() -> None:
+TENSOR_SIZES = [
+    ((2, 20, 20, 2, 16), "added"),  # 4 warps to the rows of a block
+    ((1, 70, 130, 3, 64), ""),
+    ((1, 40, 70, 1, 128), "added"),
+    ((66, 5, 9, 2, 8), "added"),  # one warp to the rows
+    ((45, 70, 70, 3, 12), ""),
+]
+
+
+@pytest.mark.parametrize("precision", ["tf32", "fp16"])
+@pytest.mark.parametrize(("sizes", "mask"), TENSOR_SIZES)
+def test_attention_on_tensor_cores(sizes: tuple[int, int, int, int, int], mask: str, precision: str) -> None:
+    batch, rows, keys, count, size = sizes
+    feeds = [noise(batch, n, count * size, seed=n + i) for i, n in enumerate((rows, keys, keys))]
+    if mask:
+        added = noise(batch, 1, 1, keys, seed=9)
+        added[..., -3:] = -1e9
+        feeds.append(added)
+    check(keras_attention(*sizes, mask=mask), feeds, launches=1, precision=precision, atol=TOLERANCES[precision])
+
+
+@pytest.mark.parametrize("precision", ["strict", "tf32"])
+def test_rows_of_which_all_keys_are_left_out(precision: str) -> None:
     keep = noise(1, 1, 6, 70, dtype=np.bool_)
     keep[0, 0, 1, :66] = False
     keep[0, 0, 2] = False
     feeds = [noise(1, n, 16, seed=i) for i, n in enumerate((6, 70, 70))]
-    check(keras_attention(1, 6, 70, 2, 8, mask="selected"), [*feeds, keep], launches=1)
+    graph, atol = keras_attention(1, 6, 70, 2, 8, mask="selected"), TOLERANCES[precision]
+    check(graph, [*feeds, keep], launches=1, precision=precision, atol=None if precision == "strict" else atol)
 
 
 def test_attention_of_torch() -> None:

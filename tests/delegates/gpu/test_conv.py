@@ -70,10 +70,12 @@ def test_zeros_around_images_are_part_of_the_convolution() -> None:
     check(b.graph([y]), [noise(1, 8, 8, 4)], launches=2)
 
 
-def test_factors_of_channels_are_part_of_a_pointwise_convolution() -> None:
+@pytest.mark.parametrize("precision", ["strict", "tf32"])
+def test_factors_of_channels_are_part_of_a_pointwise_convolution(precision: str) -> None:
     b = GraphBuilder()
     x, factors = b.input(F32, [2, 5, 4, 24]), b.input(F32, [2, 1, 1, 24])
     scaled = b.add("MUL", [x, factors], [2, 5, 4, 24])
     filters, bias = b.constant(noise(12, 1, 1, 24, seed=1)), b.constant(noise(12, seed=2))
     y = b.add("CONV_2D", [scaled, filters, bias], [2, 5, 4, 12], **STEPS)
-    check(b.graph([y]), [noise(2, 5, 4, 24), noise(2, 1, 1, 24, seed=5)], launches=1)
+    feeds = [noise(2, 5, 4, 24), noise(2, 1, 1, 24, seed=5)]
+    check(b.graph([y]), feeds, launches=1, precision=precision, atol=1e-3 if precision == "tf32" else None)

@@ -22,6 +22,7 @@ from tests.models import add_sub
 from tests.ops.harness import Case
 from tflite_cupy.delegates.gpu.groups import LOWERINGS, Lowering
 from tflite_cupy.delegates.gpu.kernel import Kernel
+from tflite_cupy.delegates.gpu.kernel import kernel as unit
 from tflite_cupy.delegates.gpu.lowering import Site
 from tflite_cupy.interpreter.errors import LimitError
 from tflite_cupy.interpreter.ops.scan import Cumsum
@@ -97,6 +98,42 @@ def test_faults_have_a_name(body: str, message: str) -> None:
     x, y = np.zeros(64, np.float32), np.zeros(64, np.float32)
     with pytest.raises(KernelFault, match=message):
         run(kernel("faulty", body), x, y)
+
+
+COPY = """__shared__ __align__(16) float tile[2][64];
+    const int i = threadIdx.x;
+    if (i < 16) copy_bytes<16>(tile[0] + 4 * i, x + 4 * i);
+    close_group();
+    if (i < 16) copy_bytes<16>(tile[1] + 4 * i, x + 4 * i);
+    close_group();
+    await_groups<{left}>();
+    {barrier}
+    y[i] = tile[{half}][63 - i];
+    {end}"""
+
+
+def copied(left: int, half: int, barrier: str = "__syncthreads();", end: str = "await_groups<0>();") -> np.ndarray:
+    """What a kernel makes that reverses 64 elements of which there are two copies in shared memory."""
+    x, y = noise(64), np.zeros(64, np.float32)
+    made = kernel("copy", COPY.format(left=left, half=half, barrier=barrier, end=end))
+    run(Kernel("copy", unit("copy", "pipe.cuh").text + made.text), x, y)
+    return y
+
+
+def test_copies_are_there_once_they_are_waited_for() -> None:
+    for left, half in ((0, 0), (0, 1), (1, 0)):
+        np.testing.assert_array_equal(copied(left, half), noise(64)[::-1])
+
+
+def test_copies_that_are_not_waited_for_show() -> None:
+    assert np.isnan(copied(1, 1)).any()
+    assert np.isnan(copied(2, 0)).any()
+    assert np.isnan(copied(0, 0, barrier="")).any()  # others see them after a barrier only
+
+
+def test_a_thread_that_ends_before_its_copies() -> None:
+    with pytest.raises(KernelFault, match="thread 0 ends before 1 of its copies do"):
+        copied(1, 0, end="")
 
 
 def test_shared_memory_starts_with_nan_in_each_block() -> None:

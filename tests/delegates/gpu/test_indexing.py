@@ -101,6 +101,29 @@ def test_a_tensor_that_nobody_else_needs_is_updated_in_place() -> None:
         check(graph, [noise(6, 4, 8), noise(2, 1, 8, seed=1), np.int32([1, 9, 0])])
 
 
+@pytest.mark.parametrize("reads_again", [False, True])
+def test_a_donated_tensor_is_updated_again_and_again(reads_again: bool) -> None:
+    """As the layers of a decoder write to one cache, each reading what is there; or after all the old value is read."""
+    b = GraphBuilder("write")
+    cache, box = b.input(F32, [2, 4, 8], "cache"), b.input(F32, [1, 1, 8], "box")
+    first = b.add("DYNAMIC_UPDATE_SLICE", [cache, box, b.constant(np.int32([0, 2, 0]))])
+    row = b.add("SLICE", [first, b.constant(np.int32([0, 2, 0])), b.constant(np.int32([1, 1, 8]))], [1, 1, 8])
+    last = b.add("DYNAMIC_UPDATE_SLICE", [first, b.add("NEG", [row]), b.constant(np.int32([1, 3, 0]))])
+    outs = {"cache": last, **({"old": b.add("EXP", [first])} if reads_again else {})}
+    content = lite.write_model(
+        model(b.graph([*outs.values()]), signatures={"write": (0, {"cache": cache, "box": box}, outs)})
+    )
+    delegate = EmulatedGpuDelegate()
+    runner = lite.Interpreter(model_content=content, device="cpu", delegates=[delegate]).get_signature_runner("write")
+    values = {"cache": noise(2, 4, 8), "box": noise(1, 1, 8, seed=1)}
+    expected = lite.Interpreter(model_content=content, device="cpu").get_signature_runner("write")(**values)
+    given = {name: delegate.space.put(value) for name, value in values.items()}
+    results = runner.call(given, outputs="device", donate=["cache"])
+    assert (results["cache"] is given["cache"]) != reads_again
+    for name, result in results.items():
+        np.testing.assert_allclose(delegate.space.get([result])[0], expected[name], rtol=1e-6)
+
+
 class Entries(PlannedGpuDelegate):
     """Plans, and keeps the names of kernels."""
 

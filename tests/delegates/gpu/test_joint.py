@@ -67,7 +67,7 @@ def test_a_layer_of_a_transformer_takes_seven_launches() -> None:
     lite.Interpreter(model_content=content, device="cpu", delegates=[planner]).allocate_tensors()
     counts = Counter(planner.entries)
     assert planner.array_steps == 0
-    assert counts["attention"] == 2
+    assert counts["attention_tensor"] == 2
     assert counts["gemm"] == 2 * 4
     assert counts["layer_norm"] == 1 + 2 * 2
     assert len(planner.entries) <= 4 + 2 * 7

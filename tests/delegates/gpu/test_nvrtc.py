@@ -14,12 +14,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
+from networks import efficientnet_b0, mobilenet_v2, resnet50
 
 import tflite_cupy as lite
 from tests.ops.harness import Case, one_op_model
@@ -35,8 +37,10 @@ ARCHS = (75, 80, 86, 89, 90, 100, 120)
 LONGEST = 2
 """Kernels of each entry point that are built for all architectures."""
 PRODUCTS = ("test_conv", "test_matmul")
-PLANS = ((75, "strict"), (75, "fp16"), (80, "tf32"), (90, "auto"))
-"""Architectures and precisions to plan for; all models for the first, else those of `PRODUCTS`."""
+PLANS = ((75, "strict"), (75, "fp16"), (80, "tf32"), (90, "auto"), (90, "fp16"), (90, "strict"))
+"""Architectures and precisions to plan for; all models for the first, else those of `PRODUCTS`, and networks."""
+NETWORKS = (mobilenet_v2, resnet50, efficientnet_b0, partial(mobilenet_v2, quantized=True))
+BATCHES = (1, 64)
 ROOT = Path(__file__).parents[3]
 SPILLS = re.compile(r"[1-9]\d* bytes spill")
 FRAME = re.compile(r"[1-9]\d* bytes stack frame")
@@ -65,7 +69,7 @@ def kernels(corpus: Path) -> dict[Kernel, int]:
     for arch, precision in PLANS:
         is_first = (arch, precision) == PLANS[0]
         delegate = Collector(arch, precision)
-        for content in (*case_models("" if is_first else PRODUCTS), *(files if is_first else ())):
+        for content in chain(case_models("" if is_first else PRODUCTS), files if is_first else network_models()):
             try:
                 interpreter = lite.Interpreter(model_content=content, device="cpu", delegates=[delegate], flex="off")
                 interpreter.allocate_tensors()
@@ -82,6 +86,11 @@ def case_models(names: str | tuple[str, ...]) -> Iterator[bytes]:
             module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
             cases = (case for case in getattr(module, "CASES", ()) if isinstance(case, Case))
             yield from (lite.write_model(one_op_model(c)) for c in cases if c.raises is None and c.refused is None)
+
+
+def network_models() -> Iterator[bytes]:
+    """Whole networks, for one image and for many: all kinds of tiles."""
+    return (lite.write_model(make(batch=batch)) for make in NETWORKS for batch in BATCHES)
 
 
 def share(arch: int, corpus: Path) -> list[Kernel]:

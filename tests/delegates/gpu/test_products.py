@@ -9,9 +9,12 @@ from tests.build import F32, GraphBuilder
 from tests.delegates.gpu.checks import check, compare, noise
 from tests.ops.harness import Case
 from tflite_cupy.delegates.gpu.kernels import products
+from tflite_cupy.delegates.gpu.kernels.tiles import PIPELINED, PRECISIONS, TILES
+from tflite_cupy.delegates.gpu.tiling import Choice, Tile
 from tflite_cupy.interpreter.graph import Graph
 
-PAIRS = [(precision, number) for precision in products.PRECISIONS for number in range(len(products.TILES[precision]))]
+EACH = [(precision, tile) for precision in PRECISIONS for tile in (*TILES[precision], *PIPELINED[precision])]
+SHARED = [(precision, tile) for precision in PRECISIONS for tile in PIPELINED[precision][-2:]]
 TOLERANCES = {"strict": 1e-5, "tf32": 1e-3, "fp16": 1e-2}
 
 
@@ -31,18 +34,32 @@ def dense(rows: int, depth: int, units: int) -> tuple[Graph, np.ndarray, np.ndar
     return b.graph([y]), x, weights
 
 
-@pytest.mark.parametrize(("precision", "number"), PAIRS)
+def only(monkeypatch: pytest.MonkeyPatch, tile: Tile, parts: int = 1) -> None:
+    """Let all products be made of one tile."""
+    monkeypatch.setattr(products, "_is_pipelined", lambda *_, **__: bool(tile.stages))
+    monkeypatch.setattr(products, "candidates", lambda *_, **__: (Choice(tile, parts, 0.0),))
+
+
+@pytest.mark.parametrize(("precision", "tile"), EACH)
 def test_each_tile_multiplies_what_is_no_multiple_of_it(
-    precision: str, number: int, monkeypatch: pytest.MonkeyPatch
+    precision: str, tile: Tile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tile = products.TILES[precision][number]
-    monkeypatch.setitem(products.TILES, precision, (tile,))
-    graph, x, weights = dense(tile.rows + 9, 140, tile.columns + 8)
+    only(monkeypatch, tile)
+    graph, x, weights = dense(tile.rows + 9, 136, tile.columns + 8)
     (y,) = check(graph, [x], launches=1, precision=precision, atol=TOLERANCES[precision]).outputs
     want = rounded(x, precision) @ rounded(weights, precision).T
     compare(y, want.astype(np.float32), 1e-5, 1e-6)
     exact = x.astype(np.float64) @ weights.T.astype(np.float64)
     assert np.abs(y - exact).max() < TOLERANCES[precision] * np.abs(exact).max()
+
+
+@pytest.mark.parametrize(("precision", "tile"), SHARED)
+def test_blocks_share_a_tile(precision: str, tile: Tile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Again in a second call, for which counts have to be zero."""
+    only(monkeypatch, tile, parts=3)
+    graph, x, weights = dense(tile.rows + 9, 4 * tile.depth + 8, tile.columns + 8)
+    (y,) = check(graph, [x], launches=1, precision=precision, atol=TOLERANCES[precision]).outputs
+    compare(y, (rounded(x, precision) @ rounded(weights, precision).T).astype(np.float32), 1e-5, 1e-6)
 
 
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
@@ -51,12 +68,3 @@ def test_tensor_cores_take_windows_and_columns(precision: str) -> None:
     options = {"launches": 1, "precision": precision, "atol": TOLERANCES[precision]}
     check(Case("CONV_2D", [noise(1, 9, 9, 4), noise(12, 3, 3, 4, seed=1), None], steps), **options)
     check(Case("BATCH_MATMUL", [noise(2, 20, 24), noise(2, 24, 36, seed=1)]), **options)
-
-
-@pytest.mark.parametrize(
-    ("shape", "tile"),
-    [((12544, 128, 1), (128, 64)), ((3136, 192, 1), (64, 64)), ((196, 640, 1), (32, 32)), ((49, 320, 1), (16, 32))],
-)
-def test_tiles_are_small_where_there_is_little_to_do(shape: tuple[int, int, int], tile: tuple[int, int]) -> None:
-    chosen = products.choose_tile(products.TILES["tf32"], *shape)
-    assert (chosen.rows, chosen.columns) == tile

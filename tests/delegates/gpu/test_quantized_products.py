@@ -12,6 +12,7 @@ import pytest
 from tests.build import GraphBuilder
 from tests.delegates.gpu.checks import check, noise
 from tests.ops.harness import Case, Operand, const, q
+from tflite_cupy.delegates.gpu.kernels import quantized_depthwise
 from tflite_cupy.interpreter.graph import Quantization, TensorType
 from tflite_cupy.interpreter.ops.base import Activation, Padding
 
@@ -119,6 +120,13 @@ TRANSPOSED = [
 def test_one_launch_gives_the_bits_of_the_body(case: Case) -> None:
     checked = check(case, launches=1)
     assert len(np.unique(checked.outputs[0])) > 3
+
+
+@pytest.mark.parametrize("window", [(3, 3), (2, 1), (1, 2)])
+def test_two_columns_of_a_depthwise_convolution(window: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantized_depthwise, "BUSY", 1)
+    product = case(DEPTHWISE, [2, 6, 7, 12], [1, *window, 12], PLAIN, "", per_channel=3)
+    assert len(np.unique(check(product, launches=1).outputs[0])) > 3
 
 
 @pytest.mark.parametrize("operator", [CONV, DEPTHWISE])

@@ -75,6 +75,21 @@ def test_where_outputs_go(outputs: str, kind: type | None) -> None:
     assert delegate.space.owns(y) == (kind is None)
 
 
+def test_strings_stay_on_the_host() -> None:
+    b = GraphBuilder()
+    x, text = b.input(F32, [None, 16], "x"), b.input(TensorType.STRING, [None], "text")
+    operands = [b.add("RELU", [x]), b.constant(WEIGHTS), b.constant(np.zeros(8), np.float32)]
+    y = b.add("FULLY_CONNECTED", operands, [None, 8])
+    row = b.add("RESHAPE", [text, b.constant(np.int32([1, -1]))], [1, None])
+    outputs = {"row": row, "y": y}
+    written = lite.write_model(model(b.graph([y, row]), signatures={"main": (0, {"x": x, "text": text}, outputs)}))
+    delegate = EmulatedGpuDelegate(HostDevice())
+    runner = lite.Interpreter(model_content=written, device="cpu", delegates=[delegate]).get_signature_runner("main")
+    results = runner.call({"x": values(0), "text": ["a", "b"]}, outputs="device")
+    assert results["row"].tolist() == [[b"a", b"b"]]
+    np.testing.assert_allclose(delegate.space.get([results["y"]])[0], expected(values(0)), rtol=1e-5, atol=1e-6)
+
+
 def test_outputs_on_a_device_need_one() -> None:
     runner = lite.Interpreter(model_content=content(), device="cpu").get_signature_runner("main")
     with pytest.raises(lite.InputError, match='outputs="device" needs a GPU delegate'):
