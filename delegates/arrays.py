@@ -123,7 +123,7 @@ class _Program:
         values = self._values.copy()
         values[1 : 1 + len(inputs)] = inputs
         array, asarray = self._array, self._delegate.xp.asarray
-        observer, value_at = lane.observer, values.__getitem__
+        is_watched, value_at = lane.is_watched, values.__getitem__
         state = lane.state if self._on_host else DeviceState(lane, self._delegate.space)
         step, grown = None, 0
         try:
@@ -141,8 +141,8 @@ class _Program:
                         values[slot] = asarray(value, dtype=dtype)
                 for slot in step.dead:
                     values[slot] = None
-                if observer is not None:
-                    observer(self._graph.index, step.bound.node.index, self._delegate.name)
+                if is_watched:
+                    lane.ran(self._graph.index, (step.bound.node.index,), self._delegate.name)
         except self._delegate.errors as error:
             if step is None or (named := node_error(error, self._graph, step.bound.node)) is error:
                 raise

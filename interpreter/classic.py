@@ -17,10 +17,12 @@ from .format.model import Source, load_model
 from .graph import ABSENT, Graph, Signature
 from .limits import DEFAULT_LIMITS, Limits
 from .ops.custom_op import CustomOp, known_custom_ops
+from .profile import Profile
 from .report import DelegationReport, delegation_report
 from .runner import SignatureRunner
 from .runtime.delegate import Delegate
 from .runtime.engine import Engine
+from .runtime.recording import Recorder
 from .session import Session
 
 _BYTES = bytes | bytearray | memoryview
@@ -180,6 +182,22 @@ class BaseInterpreter:
             yield ran
         finally:
             self._engine.observer = before
+
+    @contextmanager
+    def profile(self) -> Iterator[Profile]:
+        """Record what the calls in the block spend their time on, signature runners' and classic ones, of any thread.
+
+        The `Profile` that this gives knows of the calls that have ended before the block did. Other calls run at full
+        speed again. Raises StateError within another such block of the same interpreter.
+        """
+        if self._engine.recorder is not None:
+            raise StateError("this interpreter is being profiled already.", hint="End the other profile first.")
+        recorder = self._engine.recorder = Recorder()
+        try:
+            yield Profile(self.model, recorder)
+        finally:
+            recorder.close()
+            self._engine.recorder = None
 
     def _signature(self, key: str | None) -> Signature:
         if key is None:

@@ -107,7 +107,7 @@ def _in_range(array: np.ndarray, tensor: Tensor, index: int) -> np.ndarray:
 
 def _from_python(value: Any, tensor: Tensor, index: int) -> np.ndarray:
     try:
-        array = np.asarray(value)
+        array = _numbers(value, tensor.type.dtype)
         if array.size == 0 or np.can_cast(array.dtype, tensor.type.dtype, "same_kind") or array.dtype.kind in "iu":
             with np.errstate(over="raise"):
                 result = array.astype(tensor.type.dtype)
@@ -118,6 +118,17 @@ def _from_python(value: Any, tensor: Tensor, index: int) -> np.ndarray:
     except (ArithmeticError, TypeError, ValueError) as error:
         raise InputError(f"Cannot set tensor: {error} for input {index}, name: {tensor.name}") from error
     raise _wrong_type(array.dtype, tensor, index)
+
+
+def _numbers(value: Any, dtype: np.dtype[Any]) -> np.ndarray:
+    """Numbers as NumPy reads them; whole ones exactly, where it would read those of 2**63 and more beside others as
+    floats. Raises OverflowError for those that an integer `dtype` does not hold."""
+    array = np.asarray(value)
+    if dtype.kind in "iu" and array.dtype.kind in "fO":
+        whole = np.asarray(value, object)
+        if all(isinstance(item, int) for item in whole.reshape(-1).tolist()):
+            return whole.astype(dtype)
+    return array
 
 
 def _wrong_type(got: Any, tensor: Tensor, index: int) -> InputError:

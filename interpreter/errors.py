@@ -19,6 +19,8 @@ the reference's words where those exist, so code written for `tf.lite.Interprete
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -42,6 +44,12 @@ class TfliteError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.where, self.hint)
+
+
+def did_you_mean(name: object, names: Iterable[object]) -> str:
+    """The start of a hint, "Did you mean 'x'? ", if one of `names` is like `name`; else ""."""
+    near = difflib.get_close_matches(str(name), map(str, names), 1)
+    return f"Did you mean {near[0]!r}? " if near else ""
 
 
 def _rebuild(kind: type[TfliteError], what: str, where: str, hint: str) -> TfliteError:

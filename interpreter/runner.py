@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import repeat
+from numbers import Real
 from typing import Any, NoReturn
 
 import numpy as np
 
 from .details import as_array, opaque, owned, scalar, tensor_details
-from .errors import GraphError, InputError, StateError
+from .errors import GraphError, InputError, StateError, did_you_mean
 from .graph import Array, Graph, Signature, Tensor
+from .runtime.budget import Deadline
 from .runtime.delegate import HOST, Space
 from .runtime.engine import Engine, Watch
 from .runtime.plan import Value
@@ -52,26 +54,61 @@ class SignatureRunner:
     def __call__(self, /, **inputs: Any) -> dict[str, Any]:
         """Outputs by name, in the signature's order: new arrays that belong to the caller; NumPy scalars for numbers of
         rank 0. Raises InputError for a wrong name, count or dtype, KernelError for a shape that a node can't take."""
-        return self.call(inputs)
+        return self._call(inputs) if self._engine.recorder is None else self.call(inputs)
 
     def call(
-        self, inputs: Mapping[str, Any], *, outputs: str = "like_inputs", donate: Collection[str] = ()
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        outputs: str = "like_inputs",
+        donate: Collection[str] = (),
+        deadline_ms: float | None = None,
     ) -> dict[str, Any]:
         """The same with the inputs in a dictionary.
 
-        outputs: "host", "device" (InputError without one), or "like_inputs": on the device, if that made them, where an
-            input was there.
+        outputs: "host", "device" (InputError without one; but strings), or "like_inputs": on the device, if
+            that made them, where an input was there.
         donate: names of inputs that the caller gives up. Those on a device may be overwritten and come back as outputs,
             as a cache that is updated in place does; don't read them afterwards.
+        deadline_ms: when this call has to be over, its waiting for others included, beside that of the limits; looked
+            at between nodes and turns of loops. Raises LimitError.
         """
+        recorder = self._engine.recorder
+        if recorder is None:
+            return self._call(inputs, outputs, donate, deadline_ms)
+        with recorder.call(self.signature.key, self._graph.index):
+            return self._call(inputs, outputs, donate, deadline_ms)
+
+    def _call(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: str = "like_inputs",
+        donate: Collection[str] = (),
+        deadline_ms: float | None = None,
+    ) -> dict[str, Any]:
+        if deadline_ms is not None:
+            deadline = _deadline(deadline_ms)
+            return self._call_anywhere(self._values(inputs), self._target(outputs), donate, deadline)
         target, arrays = self._target(outputs), self._arrays(inputs)
         if arrays is None or self._engine.device_spaces or donate:
             return self._call_anywhere(self._values(inputs), target, donate)
         plan = self._engine.plan(self._graph, [array.shape for array in arrays], keep_all=self._keep_all)
-        results = self._engine.call_on_host(plan, arrays, self._outputs)
-        return self._handed_out(arrays, [(HOST, array) for array in results])
+        return self._handed_out(arrays, self._engine.call_on_host(plan, arrays, self._outputs))
 
-    def _call_anywhere(self, values: Sequence[Value], target: Space | None, donate: Collection[str]) -> dict[str, Any]:
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Raise what a call with these inputs raises before a node runs: for names, dtypes, shapes that nodes can't
+        take, and nodes that nobody runs."""
+        values = self._values(inputs)
+        shapes, spaces = [v.array.shape for v in values], [v.space for v in values]
+        self._engine.plan(self._graph, shapes, spaces, keep_all=self._keep_all)
+
+    def _call_anywhere(
+        self,
+        values: Sequence[Value],
+        target: Space | None,
+        donate: Collection[str],
+        deadline: Deadline | None = None,
+    ) -> dict[str, Any]:
         """The same for inputs that may be on a device, or may be outputs of the call."""
         arrays, spaces = [v.array for v in values], [v.space for v in values]
         donated = self._donated(donate, values) if donate else frozenset[int]()
@@ -79,16 +116,17 @@ class SignatureRunner:
         plan = self._engine.plan(self._graph, shapes, spaces, keep_all=self._keep_all, donated=donated)
         if target is None and all(space is HOST for space in spaces):
             target = HOST
-        results = self._engine.call(plan, values, self._outputs, target=target, donated=donated)
-        return self._handed_out(arrays, results)
+        results = self._engine.call(plan, values, self._outputs, target=target, donated=donated, deadline=deadline)
+        return self._handed_out(arrays, [value.array for value in results], [value.space for value in results])
 
-    def _handed_out(self, inputs: Sequence[Array], results: Sequence[tuple[Space, Array]]) -> dict[str, Any]:
+    def _handed_out(
+        self, inputs: Sequence[Array], results: Sequence[Array], spaces: Iterable[Space] = repeat(HOST)
+    ) -> dict[str, Any]:
         """Results of a call by name. No two outputs share memory, and none is an input."""
-        shapes = [array.shape for array in inputs]
+        shapes = [array.shape for array in (*inputs, *results)]
         taken = set(map(id, inputs))
         named: dict[str, Any] = {}
-        for (name, kind), (space, array) in zip(self._results, results, strict=True):
-            shapes.append(array.shape)
+        for (name, kind), array, space in zip(self._results, results, spaces):  # noqa: B905 (spaces may be endless)
             named[name] = scalar(owned(opaque(array, kind), taken)) if space is HOST else array
         self._engine.shapes[self._graph.index] = self._named, shapes
         return named
@@ -215,12 +253,18 @@ class SignatureRunner:
     def _index(self, name: str, known: Mapping[str, int], kind: str) -> int:
         if isinstance(name, str) and name in known:
             return known[name]
-        near = difflib.get_close_matches(str(name), known, 1)
         raise InputError(
             f"Invalid {kind} name ({name}) for SignatureDef",
             where=f"signature {self.signature.key!r}",
-            hint=(f"Did you mean {near[0]!r}? " if near else "") + f"Known names: {', '.join(known) or 'none'}.",
+            hint=f"{did_you_mean(name, known)}Known names: {', '.join(known) or 'none'}.",
         )
+
+
+def _deadline(allowed_ms: float) -> Deadline:
+    """From now; a number below 0 has passed. Raises InputError."""
+    if not isinstance(allowed_ms, Real) or allowed_ms != allowed_ms:
+        raise InputError(f"deadline_ms={allowed_ms!r} is no time", hint="Use milliseconds, or None for no deadline.")
+    return Deadline(allowed_ms)
 
 
 def _plain_inputs(graph: Graph, names: Sequence[str | None]) -> list[tuple[str, np.dtype[Any]]] | None:

@@ -125,8 +125,13 @@ class Session:
             self._ensure_unreferenced()
         if self._plan is None:
             raise StateError("Invoke called on model that is not ready.", hint="Call allocate_tensors() first.")
+        recorder = self._engine.recorder
         try:
-            self._run()
+            if recorder is None:
+                self._run()
+            else:
+                with recorder.call("invoke", self.graph.index):
+                    self._run()
         except BaseException:
             if check_references:  # the traceback holds on to the buffers that were read
                 self._buffers.update({i: self._buffers[i].copy() for i in self._shapes})

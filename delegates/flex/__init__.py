@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from ...interpreter.errors import GraphError, MissingDependencyError, PolicyError
 from ...interpreter.ops.flex import Flex
 from ...interpreter.runtime.delegate import HOST, BoundNode, Executable, Partition, Refusal, Space
+from ..planned import run_nothing
 from .eager import installed, load
 from .policy import MAX_CONSTANT_BYTES, Policy
 from .program import Program, Resources
 
-__all__ = ["FlexDelegate", "Policy"]
+__all__ = ["FlexDelegate", "PlannedFlexDelegate", "Policy"]
 
 MAX_TENSOR_BYTES = 16 << 30
 
@@ -50,7 +51,7 @@ class FlexDelegate:
             return Refusal(f"{error.what}.", GraphError)
         if forbidden is not None:
             return Refusal(forbidden, PolicyError)
-        if not installed():
+        if not self._is_there():
             return Refusal(
                 f"TensorFlow operator {bound.op.node_def.op} needs TensorFlow, which is not installed: "
                 "pip install tensorflow-cpu.",
@@ -61,3 +62,18 @@ class FlexDelegate:
     def compile(self, partition: Partition) -> Executable:
         """Make a partition ready to run. Raises GraphError for nodes that contradict their operators."""
         return Program(self.name, load(), self._resources, partition, self._max_tensor_bytes)
+
+    def _is_there(self) -> bool:
+        return installed()
+
+
+class PlannedFlexDelegate(FlexDelegate):
+    """Takes the nodes that the Flex delegate takes where TensorFlow is installed, and runs none: for reports."""
+
+    def compile(self, partition: Partition) -> Executable:
+        """Something that raises StateError when it is called. TensorFlow is not imported, nor are nodes held against
+        what it knows of their operators."""
+        return run_nothing
+
+    def _is_there(self) -> bool:
+        return True

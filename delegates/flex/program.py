@@ -16,6 +16,7 @@ from ...interpreter.graph import Array, TensorType
 from ...interpreter.ops.flex import Flex
 from ...interpreter.runtime.delegate import BoundNode, Partition
 from ...interpreter.runtime.faults import BODY_ERRORS, node_error
+from ...interpreter.runtime.recording import Kind, Task
 from .eager import Eager, EagerTensor, Operator, note_types
 from .guard import Guard
 
@@ -38,6 +39,7 @@ _NO_LONGER = frozenset({
 })  # fmt: skip
 """Operators whose strings are together no longer, or not much, than those that they get."""
 
+_ENTERED, _LEFT = Task(Kind.COPY, "host to TensorFlow"), Task(Kind.COPY, "TensorFlow to host")
 _NAMES = ("container", "shared_name", "use_node_name_sharing")
 Handles: TypeAlias = dict[tuple[str, ...], EagerTensor]
 
@@ -97,7 +99,7 @@ class Program:
 
     def __call__(self, lane: Lane, inputs: Sequence[Array]) -> list[np.ndarray]:
         values = self._values.copy()
-        values[: len(inputs)] = map(self._enter, inputs)
+        values[: len(inputs)] = _each(self._enter, inputs, lane, _ENTERED)
         for step in self._steps:
             try:
                 results = step.run(lane.state, [values[i] for i in step.inputs])
@@ -112,9 +114,9 @@ class Program:
                 values[slot] = tensor
             for slot in step.dead:
                 values[slot] = None
-            if lane.observer is not None:
-                lane.observer(self._graph.index, step.bound.node.index, self._name)
-        return [self._eager.array(values[i]) for i in self._outputs]
+            if lane.is_watched:
+                lane.ran(self._graph.index, (step.bound.node.index,), self._name)
+        return _each(self._eager.array, [values[i] for i in self._outputs], lane, _LEFT)
 
     def _shared(self, array: np.ndarray) -> EagerTensor:
         if array.dtype != object or array.ndim:
@@ -174,6 +176,16 @@ class Program:
             return (self._resources.get(state, key, make),)
 
         return run
+
+
+def _each(function: Callable[[Any], Any], items: Sequence[Any], lane: Lane, task: Task) -> list[Any]:
+    """function(item) for each, which a profile takes for `task`."""
+    if lane.recording is None:
+        return [function(item) for item in items]
+    with lane.recording.span(task):
+        results = [function(item) for item in items]
+    lane.recording.restart()
+    return results
 
 
 def _texts(bound: BoundNode) -> tuple[int, ...]:

@@ -105,21 +105,24 @@ class Budget:
         if turns > self.most_turns:
             raise beyond(f"A loop has made {turns - 1} turns and goes on", "max_while_iterations", self.most_turns)
 
-    def deadline(self) -> Deadline | None:
-        """The deadline of a call that starts now."""
+    def deadline(self, own: Deadline | None = None) -> Deadline | None:
+        """The deadline of a call that starts now: that of the limits, or the call's own where that is sooner."""
         allowed = self.limits.deadline_ms
-        return None if allowed is None else Deadline(allowed)
+        if allowed is None:
+            return own
+        general = Deadline(allowed)
+        return own if own is not None and own.end < general.end else general
 
 
 class Deadline:
     """When a call has to be over."""
 
     def __init__(self, allowed_ms: float) -> None:
-        self._allowed_ms, self._end = allowed_ms, monotonic() + allowed_ms / 1e3
+        self._allowed_ms, self.end = allowed_ms, monotonic() + allowed_ms / 1e3
 
     def check(self) -> None:
         """Raise LimitError if it has passed."""
-        if monotonic() > self._end:
+        if monotonic() > self.end:
             raise beyond("The call goes on for longer", "deadline_ms", self._allowed_ms)
 
     def watching(self, observer: Observer | None) -> Observer:

@@ -147,8 +147,9 @@ Executable: TypeAlias = "Callable[[Lane, Sequence[Array]], Sequence[Array]]"
 """Runs a partition: arrays of `partition.inputs` in, arrays of `partition.outputs` out, all in the delegate's space.
 
 It must not write to its inputs but those donated, and may be called from several threads at once, each with its own
-lane. If `lane.observer` is set it is called as observer(graph index, node index, delegate name) after each node. An
-attribute `details`, a mapping of names to numbers, texts and mappings of such, is shown by the delegation report.
+lane. After each node, or nodes that it computes as one, it calls `lane.ran(graph index, node indices, delegate name)`
+if `lane.is_watched`; a partition that does not is profiled as a whole. An attribute `details`, a mapping of names to
+numbers, texts and mappings of such, is shown by the delegation report.
 """
 
 

@@ -6,11 +6,11 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from ..ops.binding import UnknownOp
 from ..ops.control import CallOnce
 from ..ops.flex import Flex
 from .access import NO_ACCESS, Access, access_of
-from .budget import Budget, peak_bytes
+from .budget import Budget, Deadline, peak_bytes
 from .builder import PlanBuilder
 from .cache import HeldKey, OptionalShape, PlanCache, PlanKey
 from .delegate import HOST, BoundNode, Delegate, Space
@@ -33,11 +33,15 @@ from .lane import Lane, Observer
 from .partition import Nobody, choose, delegation_error, join_islands, stray_nodes, units
 from .plan import Plan, Run, Value, brought, fetch, unshared, value_at
 from .queue import CallQueue, InQueue
+from .recording import Kind, Recorder, Recording, Task
 from .simplify import Resolved, Resolver
 from .state import State
 from .turns import Turn, during
 
+T = TypeVar("T")
 log = logging.getLogger("tflite_cupy")
+
+_UNTIMED, _OUTPUTS = nullcontext(), Task(Kind.COPY, "outputs")
 
 Watch: TypeAlias = Callable[[int, Mapping[int, np.ndarray]], None]
 """Called as watch(subgraph, {tensor: array}) after each run of a subgraph by control flow."""
@@ -61,6 +65,7 @@ class Engine:
         self.delegates = tuple(delegates)
         self.state = State()
         self.observer: Observer | None = None
+        self.recorder: Recorder | None = None
         self._require = require
         self._resolver = Resolver(model, custom_ops, self.budget)
         self._caches: Sequence[PlanCache] = tuple(PlanCache() for _ in model.graphs)
@@ -68,6 +73,7 @@ class Engine:
         spaces = {d.space.name: d.space for d in self.delegates if d.space.name != HOST.name}
         self.device_spaces: tuple[Space, ...] = tuple(spaces.values())
         """Spaces other than host memory, whose arrays a caller may pass in uncopied."""
+        self._is_plain = self._queue is None and not self.device_spaces and limits.deadline_ms is None
         self.shapes: dict[int, tuple[Sequence[int], Sequence[Shape]]] = {}
         """Per subgraph that a signature runner called, its inputs and outputs, and their shapes in the last call."""
         self._reads: dict[int, tuple[tuple[VariableName, ...], tuple[int, ...]]] = {}
@@ -90,7 +96,7 @@ class Engine:
         if isinstance(self._caches, _Closed):
             return
         parts: list[Any] = [self._resolver, self.state, *self._caches]
-        parts += [part for part in (self._queue, *self.delegates) if hasattr(part, "after_fork")]
+        parts += [part for part in (self._queue, self.recorder, *self.delegates) if hasattr(part, "after_fork")]
         for part in parts:
             part.after_fork()
         runs = (step for cache in self._caches for plan in cache.plans for step in plan.steps if isinstance(step, Run))
@@ -117,13 +123,14 @@ class Engine:
         a node that no delegate runs, DelegationError for one that the required delegate does not run, KernelError for
         impossible shapes.
         """
-        where = tuple(spaces) if spaces is not None else (HOST,) * len(graph.inputs)
         cache = self._caches[graph.index]
         held = cache.held(self._held(graph)) if self.device_spaces else ()
-        key = (tuple(shapes), tuple([space.name for space in where]), keep_all, donated, held)
+        names = (HOST.name,) * len(shapes) if spaces is None else tuple([space.name for space in spaces])
+        key = (tuple(shapes), names, keep_all, donated, held)
         plan = cache.find(key)
         if plan is None:
-            with self._lock:
+            where = (HOST,) * len(graph.inputs) if spaces is None else tuple(spaces)
+            with self._span(Task(Kind.PLAN, graph.name, graph.index)), self._lock:
                 plan = cache.find(key)
                 if plan is None:
                     plan = self._make(graph, where, key)
@@ -251,14 +258,20 @@ class Engine:
         donated: AbstractSet[int] = frozenset(),
         bodies: dict[int, dict[int, np.ndarray]] | None = None,
         watch: Watch | None = None,
+        deadline: Deadline | None = None,
     ) -> list[Value]:
         """Run a plan as a call of its own: the values of `tensors` (outputs, or any that the plan keeps).
 
         They are brought to `target`, to the host with one wait, or left where they were made (None). `donated` are
         inputs that the plan may have overwritten. `bodies` is filled with the tensors of the last run of each subgraph
-        that control flow called: {subgraph: {tensor: array}}. `watch` is shown those of each such run.
+        that control flow called: {subgraph: {tensor: array}}. `watch` is shown those of each such run. `deadline`
+        is one of this call beside that of the limits, which starts when the call has its turn.
         """
-        work = partial(self._run, plan, values, tensors, target, donated, bodies, watch)
+        work = partial(self._run, plan, values, tensors, target, donated, bodies, watch, deadline)
+        recording = None if self.recorder is None else self._recording
+        if recording is not None and next(self._turns(plan), None) is not None:
+            work = partial(_waited, recording, work)
+            recording.begin()
         for turn in self._turns(plan):
             work = partial(during, turn, work)
         return work()
@@ -272,6 +285,7 @@ class Engine:
         donated: AbstractSet[int],
         bodies: dict[int, dict[int, np.ndarray]] | None,
         watch: Watch | None,
+        own_deadline: Deadline | None,
     ) -> list[Value]:
         last: dict[int, tuple[Plan, list[Any]]] = {}
         finished = None
@@ -279,33 +293,48 @@ class Engine:
             finished = partial(_note, last, watch)
         with self._on_devices(), np.errstate(all="ignore"):
             lane = Lane(self.state, self.observer, finished=finished, budget=self.budget, peak=plan.peak)
-            if (deadline := self.budget.deadline()) is not None:
+            if self.recorder is not None:
+                lane.recording = self._recording
+            if (deadline := self.budget.deadline(own_deadline)) is not None:
+                deadline.check()
                 lane.deadline, lane.observer = deadline, deadline.watching(self.observer)
             try:
                 slots = plan.run([value.array for value in values], lane, self)
                 results = [value_at(slots, plan.kept[tensor]) for tensor in tensors]
                 if bodies is not None:
                     bodies.update((graph, _fetched(body, left)) for graph, (body, left) in last.items())
-                if target is HOST:
-                    return [Value(HOST, array) for array in fetch(results)]
-                if target is not None:
-                    results = [Value(target, array) for array in brought(results, target)]
-                inputs = list(zip(plan.graph.inputs, values, strict=True))
-                given = [value.array for tensor, value in inputs if tensor in donated]
-                kept = [value.array for tensor, value in inputs if tensor not in donated]
-                return unshared(results, [*kept, *(array for _, array in lane.borrowed)], given)
+                with self._span(_OUTPUTS) if self.device_spaces else _UNTIMED:
+                    if target is HOST:
+                        return [Value(HOST, array) for array in fetch(results)]
+                    if target is not None:
+                        results = _moved(results, target)
+                    inputs = list(zip(plan.graph.inputs, values, strict=True))
+                    given = [value.array for tensor, value in inputs if tensor in donated]
+                    kept = [value.array for tensor, value in inputs if tensor not in donated]
+                    return unshared(results, [*kept, *(array for _, array in lane.borrowed)], given)
             finally:
                 if lane.borrowed:
                     self._release(lane)
 
     def call_on_host(self, plan: Plan, arrays: Sequence[np.ndarray], tensors: Sequence[int]) -> list[np.ndarray]:
         """The same with all on the host. Where no other call and no device has to do with it, it takes less time."""
-        is_alone = self._queue is None and plan.access is NO_ACCESS and not self.device_spaces
-        if is_alone and self.budget.limits.deadline_ms is None:
-            with np.errstate(all="ignore"):
-                slots = plan.run(arrays, Lane(self.state, self.observer, budget=self.budget, peak=plan.peak), self)
+        if self._is_plain and plan.access is NO_ACCESS:
+            lane = Lane(self.state, self.observer, budget=self.budget, peak=plan.peak)
+            if self.recorder is not None:
+                lane.recording = self._recording
+            slots = _quietly(plan, arrays, lane, self)
             return [slots[plan.kept[tensor][0]] for tensor in tensors]
         return [array for _, array in self.call(plan, [Value(HOST, array) for array in arrays], tensors)]
+
+    @property
+    def _recording(self) -> Recording | None:
+        """What this thread's call is recorded in."""
+        recorder = self.recorder
+        return None if recorder is None else recorder.recording
+
+    def _span(self, task: Task) -> AbstractContextManager[None]:
+        recording = self._recording
+        return _UNTIMED if recording is None else recording.span(task)
 
     def _turns(self, plan: Plan) -> Iterator[Turn]:
         """What a call has to wait for, the last thing first: nobody changes what it reads, it is alone with what it
@@ -408,11 +437,29 @@ class _Closed(Sequence[PlanCache]):
         return 0
 
 
+def _waited(recording: Recording, work: Callable[[], T]) -> T:
+    """What `work` gives, for which the call has waited."""
+    recording.end(Task(Kind.WAIT, "turns"))
+    return work()
+
+
+@np.errstate(all="ignore")  # takes half as long as a `with`
+def _quietly(plan: Plan, arrays: Sequence[np.ndarray], lane: Lane, engine: Engine) -> list[Any]:
+    return plan.run(arrays, lane, engine)
+
+
 def _note(last: dict[int, tuple[Plan, list[Any]]], watch: Watch | None, body: Plan, slots: list[Any]) -> None:
     """Remember the last run of each subgraph, and show each run to `watch`."""
     last[body.graph.index] = body, slots
     if watch is not None:
         watch(body.graph.index, _fetched(body, slots))
+
+
+def _moved(values: Sequence[Value], target: Space) -> list[Value]:
+    """The values in `target`, but for strings, which live on the host only."""
+    numbers = [value for value in values if value.array.dtype != object]
+    arrays = iter(brought(numbers, target))
+    return [value if value.array.dtype == object else Value(target, next(arrays)) for value in values]
 
 
 def _fetched(plan: Plan, slots: Sequence[Any]) -> dict[int, np.ndarray]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ..graph import Array
 from ..ops.shared.resources import Variable
 from .budget import DEFAULT_BUDGET, Budget, Deadline
+from .recording import Kind, Recording, Task
 from .state import State
 
 if TYPE_CHECKING:
     from .delegate import Space
     from .plan import Plan
 
+T = TypeVar("T")
+PREPARED = Task(Kind.PLAN, "memory of a partition")
 Observer = Callable[[int, int, str], None]
 """Called as observer(graph index, node index, delegate name) after each node."""
 
@@ -39,6 +42,29 @@ class Lane:
     peak: int = 0  # bytes that results of the subgraph that is being run take at a time, as far as its plan tells
     held: int = 0  # the same of those that wait for it
     frames: list[tuple[Plan, list[Any]]] = field(default_factory=list)  # slots of each subgraph that is being run
+    recording: Recording | None = None  # of what takes the time
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody wants to hear of nodes."""
+        return self.observer is not None or self.recording is not None
+
+    def prepared(self, make: Callable[[], T]) -> T:
+        """What `make` gives, which a first call needs and later ones find made: a profile takes that for planning."""
+        if self.recording is None:
+            return make()
+        with self.recording.span(PREPARED):
+            made = make()
+        self.recording.restart()
+        return made
+
+    def ran(self, graph: int, nodes: Sequence[int], delegate: str, name: str = "") -> None:
+        """Tell whoever wants to hear that nodes have run, computed as one, the head first; `name` is the kernel's."""
+        if self.recording is not None:
+            self.recording.ran(graph, nodes, delegate, name)
+        if self.observer is not None:
+            for node in nodes:
+                self.observer(graph, node, delegate)
 
 
 @dataclass(frozen=True, slots=True)

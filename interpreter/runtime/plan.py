@@ -19,6 +19,7 @@ from .delegate import HOST, Executable, Partition, Space
 from .faults import BODY_ERRORS, node_error
 from .lane import Lane
 from .partition import Choice, Unit
+from .recording import Kind, Recording, Task
 from .simplify import Resolved
 
 
@@ -28,6 +29,8 @@ class Value(NamedTuple):
     space: Space
     array: Array
 
+
+SETTLED, FETCHED = Task(Kind.COPY, "values of control flow"), Task(Kind.COPY, "to host")
 
 Place: TypeAlias = tuple[int, Space | None]
 """A slot, and the space of the array in it; None where it holds a `Value`, whose space is known in the call only."""
@@ -61,6 +64,12 @@ class Run:
     def reads(self) -> tuple[int, ...]:
         return self.inputs
 
+    @property
+    def task(self) -> Task:
+        nodes = self.partition.nodes
+        name = self.unit.delegate.name if self.unit.delegate is not None else ""
+        return Task(Kind.PARTITION, f"{len(nodes)} nodes", self.partition.graph.index, (nodes[0].node.index,), name)
+
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         results = self.executable(lane, [slots[i] for i in self.inputs])
         for position in self.texts:
@@ -88,6 +97,10 @@ class Move:
     def reads(self) -> tuple[int, ...]:
         return tuple(source for source, _ in self.pairs)
 
+    @property
+    def task(self) -> Task:
+        return Task(Kind.COPY, f"{self.source.name} to {self.target.name}")
+
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         arrays = self.source.get([slots[source] for source, _ in self.pairs])
         for (_, target), array in zip(self.pairs, arrays, strict=True):
@@ -106,6 +119,10 @@ class Settle:
     def reads(self) -> tuple[int, ...]:
         return tuple(source for source, _ in self.pairs)
 
+    @property
+    def task(self) -> Task:
+        return Task(Kind.COPY, f"to {self.target.name}")
+
     def __call__(self, slots: list[Any], lane: Lane, invoker: Invoker) -> None:
         arrays = brought([slots[source] for source, _ in self.pairs], self.target)
         for (_, target), array in zip(self.pairs, arrays, strict=True):
@@ -118,6 +135,8 @@ class Load:
 
     source: int
     target: int
+
+    task = Task(Kind.COPY, "variables")
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -134,6 +153,8 @@ class Store:
     source: Place
     target: int
     shape: tuple[int, ...]
+
+    task = Task(Kind.COPY, "variables")
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -165,8 +186,8 @@ class Branch:
         try:
             values = [place and value_at(slots, place) for place in self.inputs]
             results = bound.op.execute(call, *values)  # type: ignore[attr-defined]
-            if lane.observer is not None:
-                lane.observer(self.graph.index, bound.node.index, "cpu")
+            if lane.is_watched:
+                lane.ran(self.graph.index, (bound.node.index,), "cpu")
         except BODY_ERRORS as error:
             if (named := node_error(error, self.graph, bound.node)) is error:
                 raise
@@ -187,10 +208,13 @@ class _Subgraphs:
         return self.invoker.invoke(graph, values, self.lane)
 
     def settle(self, graphs: Sequence[int], values: Sequence[Value]) -> list[Value]:
-        return self.invoker.settle(graphs, values, self.lane)
+        if self.lane.recording is None:
+            return self.invoker.settle(graphs, values, self.lane)
+        with self.lane.recording.span(SETTLED):
+            return self.invoker.settle(graphs, values, self.lane)
 
     def truth(self, value: Value) -> bool:
-        condition = value.array if value.space is HOST else fetch([value])[0]
+        condition = value.array if value.space is HOST else self.fetch([value])[0]
         if condition.size != 1:
             raise KernelError(f"the condition has {condition.size} elements, expected 1")
         return bool(condition.reshape(-1)[0])
@@ -203,7 +227,10 @@ class _Subgraphs:
         self.invoker.once(graph, self.lane)
 
     def fetch(self, values: Sequence[Value]) -> list[np.ndarray]:
-        return fetch(values)
+        if self.lane.recording is None:
+            return fetch(values)
+        with self.lane.recording.span(FETCHED):
+            return fetch(values)
 
     def value(self, array: np.ndarray) -> Value:
         return Value(HOST, array)
@@ -279,9 +306,34 @@ class Plan:
         for slot, tensor in self.variables:
             slots[slot] = lane.state.variable_tensor(self.graph.index, tensor, self.resolved.specs[tensor])
         lane.frames.append((self, slots))
+        if lane.recording is not None:
+            self._run_recorded(slots, lane, invoker, lane.recording)
+            lane.frames.pop()
+            return slots
         for step, dead in zip(self.steps, self.dead, strict=True):
             step(slots, lane, invoker)
             for slot in dead:
                 slots[slot] = None
         lane.frames.pop()
         return slots
+
+    def _run_recorded(self, slots: list[Any], lane: Lane, invoker: Invoker, recording: Recording) -> None:
+        """The same with a span for each step. Copies to a device are waited for, so that they are not taken for what
+        comes after them. A control-flow node is told of like any other, what it calls are spans within it."""
+        recording.begin()
+        for step, dead in zip(self.steps, self.dead, strict=True):
+            if isinstance(step, Branch):
+                recording.restart()
+                step(slots, lane, invoker)
+            else:
+                task = recording.task(step)
+                recording.begin()
+                step(slots, lane, invoker)
+                if isinstance(step, Move | Settle):
+                    step.target.wait()
+                elif isinstance(step, Run) and not recording.has_heard:
+                    recording.ran(self.graph.index, [n.node.index for n in step.partition.nodes], task.delegate)
+                recording.end(task)
+            for slot in dead:
+                slots[slot] = None
+        recording.end(Task(Kind.SUBGRAPH, self.graph.name, self.graph.index))

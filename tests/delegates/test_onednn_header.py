@@ -46,6 +46,8 @@ def constants() -> dict[str, int]:
         "dnnl_stream_in_order": binding._IN_ORDER,
         "dnnl_forward_inference": binding.FORWARD_INFERENCE,
         "dnnl_format_tag_any": binding.ANY_FORMAT,
+        "dnnl_use_scale": binding.USE_SCALE,
+        "dnnl_use_shift": binding.USE_SHIFT,
         "dnnl_scratchpad_mode_user": binding.USER_SCRATCHPAD,
         "DNNL_MAX_NDIMS": binding.MAX_DIMS,
         "sizeof(dnnl_exec_arg_t)": ctypes.sizeof(ExecArg),

@@ -53,6 +53,8 @@ CASES = [
     Case("MUL", [q(int8(*IMAGE), 0.03, 0), q(int8(*IMAGE), 1 / 256, -128)], {}, [result(0.02, -7)], label="offset"),
     Case("MUL", [q(int8(*IMAGE), 0.03), q(int8(*IMAGE), 0.02)], RELU, [result(0.05, -128)], label="no-offset"),
     Case("MUL", [q(int8(*IMAGE), 0.03, 5), q(int8(1, 1, 1, 48), 0.004, -128)], {}, [result(0.02, -7)], label="excite"),
+    Case("MUL", [q(int8(3, 9, 9, 48), 0.03, 5), q(int8(3, 1, 1, 48), 0.004, -128)], {}, [result(0.02, -7)],
+         label="excite-images"),
     Case("MUL", [q(int8(1, 40, 1), 0.1, 9), q(int8(64), 0.01, -4)], {}, [result(0.09, 3)], label="outer"),
     Case("SUB", [q(int8(64), 0.03, 5), q(int8(*ROWS), 0.02, -7)], {}, [result(0.04, 3)], label="from-row"),
     Case("SQUARED_DIFFERENCE", [q(int8(*ROWS), 0.03, 5), q(int8(1, 40, 1), 0.02, -7)], {}, [result(0.15, -128)]),
@@ -64,6 +66,11 @@ CASES = [
     Case("BATCH_MATMUL", [q(int8(2, 4, 30, 16), 0.03, 5), q(int8(2, 4, 16, 20), 0.02, -9)], {}, [result(0.1, 4)]),
     Case("BATCH_MATMUL", [q(int8(2, 4, 30, 16), 0.03, 5), q(int8(2, 4, 20, 16), 0.02, -9)], {"adj_y": True},
          [result(0.1, 4)], label="turned"),
+    Case("MUL", [q(int8(*IMAGE), 0.03, 5), q(int8(48), 0.004, -9, constant=True)], {}, [result(0.02, -7)], label="row"),
+    Case("ADD", [q(int8(1, 30, 30, 3), 0.03, 5), q(int8(3), 0.02, -9, constant=True)], {}, [result(0.04, 3)],
+         label="colours"),
+    Case("MUL", [q(int8(3, 10, 10, 3), 0.03, 5), q(int8(3), 0.02, -9, constant=True)], {}, [result(0.04, 3)],
+         label="colours"),
     Case("LOGISTIC", [q(int8(*IMAGE), 0.05, 12)], {}, [result(1 / 256, -128)]),
     Case("TANH", [q(int8(*IMAGE), 0.03, -20)], {}, [result(1 / 128)]),
     Case("HARD_SWISH", [q(int8(*IMAGE), 0.06, 12)], {}, [result(0.05, -120)]),
@@ -96,18 +103,3 @@ def test_attention() -> None:
     back = b.add("TRANSPOSE", [mixed, b.constant(axes(0, 2, 1, 3))], [1, 64, 4, 24])
     joined = b.add("RESHAPE", [back, b.constant(axes(1, 64, 96))], [1, 64, 96])
     check(b, [b.add("FULLY_CONNECTED", [joined, *weights[1]], keep_num_dims=True)], normal(1, 64, 96) / 10)
-
-
-def test_layer_norm() -> None:
-    """Every operator of it is a primitive, or part of one."""
-    b = GraphBuilder()
-    x = b.input(F32, [1, 40, 64])
-    over = b.constant(axes(-1))
-    mean = b.add("MEAN", [x, over], [1, 40, 1], keep_dims=True)
-    variance = b.add("MEAN", [b.add("SQUARED_DIFFERENCE", [x, mean]), over], [1, 40, 1], keep_dims=True)
-    scale = b.add("RSQRT", [b.add("ADD", [variance, b.constant(np.float32(1e-5))])])
-    scale = b.add("MUL", [scale, b.constant(normal(64))], [1, 40, 64])
-    shift = b.add("SUB", [b.constant(normal(64)), b.add("MUL", [mean, scale], [1, 40, 64])], [1, 40, 64])
-    watched = check(b, [b.add("ADD", [b.add("MUL", [x, scale]), shift])], normal(1, 40, 64))
-    names = [["MEAN"], ["SQUARED_DIFFERENCE"], ["MEAN"], ["ADD", "RSQRT"], ["MUL"], ["MUL"], ["MUL"], ["SUB", "ADD"]]
-    assert watched.primitives == names

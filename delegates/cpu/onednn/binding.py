@@ -41,6 +41,8 @@ class Arg(IntEnum):
     DST = 17
     WEIGHTS = 33
     BIAS = 41
+    SCALE = 51
+    SHIFT = 52
     SCRATCHPAD = 80
     SCALES = 4096
     ZERO_POINTS = 8192
@@ -67,6 +69,7 @@ class Algorithm(IntEnum):
     POW = 48
     GELU_ERF = 49
     CLIP = 46
+    ROUND = 50
     HARDSWISH = 52
     POOL_MAX = 511
     POOL_AVERAGE = 1023  # padding excluded
@@ -91,6 +94,7 @@ class Query(IntEnum):
 
 
 FORWARD_INFERENCE = 96
+USE_SCALE, USE_SHIFT = 2, 4
 ANY_FORMAT = 1
 USER_SCRATCHPAD = 1
 

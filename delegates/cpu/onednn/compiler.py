@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 TINY = 1 << 14
 """Elements of a result below which one node alone is not worth a program."""
 
-LIGHT = 1 << 20
-"""Multiplications of a partition below which threads take longer to wake than to help."""
-
 
 class Compiler:
     """Makes partitions ready to run with so many threads."""
@@ -39,17 +36,17 @@ class Compiler:
             constants = {p: partition.constants[t] for p, t in enumerate(bound.node.inputs) if t in partition.constants}
             return delegate.kernel(partition.graph, bound, constants)
 
-        threads = 1 if _is_light(partition) else self._threads
-        before = self._library.use_threads(threads)
+        before = self._library.use_threads(1)
         try:
-            steps = steps_of(self._library, partition, kernel, weights_of(self._library))
+            steps = steps_of(self._library, partition, kernel, weights_of(self._library), self._threads)
         finally:
             self._library.use_threads(before)
-        if not any(isinstance(step, Execution) for step in steps) or _is_tiny(partition):
+        threads = {step.threads for step in steps if isinstance(step, Execution)}
+        if not threads or _is_tiny(partition):
             return None
-        program = Program(self._library, partition, steps, delegate.name, threads)
+        program = Program(self._library, partition, steps, delegate.name)
         is_forked = self._library.is_forked
-        return program if is_forked or threads == 1 else _Forking(program, partial(self.compile, delegate, partition))
+        return program if is_forked or threads == {1} else _Forking(program, partial(self.compile, delegate, partition))
 
 
 class _Forking:
@@ -73,19 +70,3 @@ def _is_tiny(partition: Partition) -> bool:
     (first, *others) = partition.nodes
     is_product = isinstance(first.op, ProductOp)
     return not others and not is_product and all((spec.size or 0) < TINY for spec in first.outs)
-
-
-def _is_light(partition: Partition) -> bool:
-    """Whether a partition multiplies little, and works on few elements."""
-    total = 0
-    for bound in partition.nodes:
-        for spec in bound.outs:
-            if spec.size is None:
-                return False
-            total += spec.size
-        if isinstance(bound.op, ProductOp):
-            weights, result = bound.ins[getattr(bound.op, "positions", (0, 1))[1]], bound.outs[0]
-            if weights is None or weights.size is None or not result.shape:
-                return False
-            total += (result.size or 0) * weights.size // max(1, result.shape[-1])
-    return total < LIGHT

@@ -16,8 +16,13 @@ from ....interpreter.runtime.delegate import BoundNode
 from .binding import Algorithm
 from .primitive import Binary, Eltwise, Layout, PostOp
 from .primitive import Prelu as PreluSlopes
+from .recipe import Recipe
+from .scales import added, is_stored, of_real
 
-MAX_POST_OPS = 8
+MAX_POST_OPS = 16
+
+STORED_FUNCTIONS = {"ELU", "GELU", "HARD_SWISH", "LOGISTIC", "TANH"}
+"""Of bytes, too, by float arithmetic."""
 
 _GREATEST = float(np.finfo(np.float32).max)
 
@@ -96,8 +101,8 @@ def binary(bound: BoundNode) -> tuple[Algorithm, tuple[PostOp, ...]] | None:
 class Chains:
     """Finds what follows the result of a node and nobody else reads."""
 
-    def __init__(self, nodes: Sequence[BoundNode], leaving: AbstractSet[int]) -> None:
-        self._nodes, self._leaving = nodes, leaving
+    def __init__(self, nodes: Sequence[BoundNode], leaving: AbstractSet[int], constants: AbstractSet[int]) -> None:
+        self._nodes, self._leaving, self._constants = nodes, leaving, constants
         self._readers: dict[int, list[int]] = {}
         for position, bound in enumerate(nodes):
             for tensor in set(bound.node.inputs):
@@ -108,68 +113,80 @@ class Chains:
         """The position of the node that makes a tensor which one node alone reads; None if there are others."""
         return None if tensor in self._leaving or len(self._readers[tensor]) > 1 else self._made.get(tensor)
 
-    def links(self, position: int, order: Sequence[int] | None, taken: AbstractSet[int]) -> list[Link]:
-        """What can follow the node at `position`, one after the other; `order`: its dimensions as oneDNN takes them.
+    def readers(self, tensor: int) -> list[int]:
+        """Positions of the nodes that read a tensor; none if it is wanted elsewhere, too."""
+        return [] if tensor in self._leaving else self._readers.get(tensor, [])
 
-        taken: positions of nodes that are part of a step already.
-        """
+    def links(self, position: int, head: Recipe, taken: AbstractSet[int]) -> list[Link]:
+        """What can follow the node at `position`, one after the other; `taken`: positions that are part of a step."""
         found: list[Link] = []
         tensor, spec = self._nodes[position].node.outputs[0], self._nodes[position].outs[0]
         count = 0
+        if head.shift is None and spec.type is not TensorType.FLOAT32:
+            return found
         while tensor not in self._leaving:
-            link = self._next(tensor, spec, order)
+            link = self._next(tensor, spec, head)
             count += len(link.post_ops) if link else 0
             if link is None or count > MAX_POST_OPS or not taken.isdisjoint(link.nodes):
                 break
             found.append(link)
-            tensor = link.result
+            tensor, spec = link.result, self._nodes[link.nodes[-1]].outs[0]
         return found
 
-    def _next(self, tensor: int, spec: TensorSpec, order: Sequence[int] | None) -> Link | None:
+    def _next(self, tensor: int, spec: TensorSpec, head: Recipe) -> Link | None:
         readers = self._readers.get(tensor, [])
         if len(readers) == 2:
-            return self._swish(tensor, readers)
+            return self._swish(tensor, spec, readers, head)
         if len(readers) != 1:
             return None
         bound = self._nodes[readers[0]]
-        result = bound.node.outputs[0]
-        if bound.outs[0].shape != spec.shape or not is_float(bound):
+        if bound.outs[0].shape != spec.shape or not (is_float(bound) if head.shift is None else is_stored(bound)):
             return None
-        if len(bound.node.inputs) == 1:
-            post = unary(bound)
-            return None if post is None else Link((readers[0],), (post,), None, result)
-        return self._with_operand(bound, readers[0], tensor, spec, order)
+        if len(bound.node.inputs) > 1:
+            return self._with_operand(bound, readers[0], tensor, spec, head)
+        post = unary(bound)
+        if post is None or (head.shift is not None and bound.op.name not in STORED_FUNCTIONS):
+            return None
+        post_ops = (post,) if head.shift is None else of_real(spec, bound.outs[0], post, head.shift)
+        return Link((readers[0],), post_ops, None, bound.node.outputs[0])
 
     def _with_operand(
-        self, bound: BoundNode, position: int, tensor: int, spec: TensorSpec, order: Sequence[int] | None
+        self, bound: BoundNode, position: int, tensor: int, spec: TensorSpec, head: Recipe
     ) -> Link | None:
-        kind = binary(bound)
-        inputs = bound.node.inputs
-        if isinstance(bound.op, Prelu):
-            post = slopes(bound, spec, order) if inputs[0] == tensor else None
-            return None if post is None else Link((position,), (post,), inputs[1], bound.node.outputs[0])
+        kind, inputs, result = binary(bound), bound.node.inputs, bound.node.outputs[0]
+        if isinstance(bound.op, Prelu) and head.shift is None:
+            post = slopes(bound, spec, head.order) if inputs[0] == tensor and head.abreast == 1 else None
+            return None if post is None else Link((position,), (post,), inputs[1], result)
         if kind is None or len(inputs) != 2 or inputs[0] == inputs[1]:
             return None
         side = inputs.index(tensor)
         other = bound.ins[1 - side]
         if other is None or spec.shape is None or (side == 1 and bound.op.name not in _COMMUTES):
             return None
-        layout = repeated(other, spec.shape, order)
+        is_fixed = head.abreast == 1 or other.shape == spec.shape or inputs[1 - side] in self._constants
+        layout = repeated(other, spec.shape, head.order, head.abreast) if is_fixed else None
         if layout is None:
             return None
-        return Link((position,), (Binary(kind[0], layout), *kind[1]), inputs[1 - side], bound.node.outputs[0])
+        post_ops: tuple[PostOp, ...] | None = (Binary(kind[0], layout), *kind[1])
+        if head.shift is not None:
+            post_ops = added(bound, (spec, other), layout, head.shift) if bound.op.name == "ADD" else None
+        return None if post_ops is None else Link((position,), post_ops, inputs[1 - side], result)
 
-    def _swish(self, tensor: int, readers: Sequence[int]) -> Link | None:
+    def _swish(self, tensor: int, spec: TensorSpec, readers: Sequence[int], head: Recipe) -> Link | None:
         """x * logistic(x)."""
         first, second = (self._nodes[p] for p in sorted(readers))
-        gate = first.node.outputs[0]
+        gate, result = first.node.outputs[0], second.node.outputs[0]
         fits = first.op.name == "LOGISTIC" and second.op.name == "MUL" and set(second.node.inputs) == {tensor, gate}
-        if not fits or gate in self._leaving or self._readers.get(gate) != [max(readers)] or not is_float(first):
+        if not fits or gate in self._leaving or self._readers.get(gate) != [max(readers)]:
             return None
-        after = activation(second.op.fused_activation_function)  # type: ignore[attr-defined]
-        if after is None:
-            return None
-        return Link(tuple(sorted(readers)), (Eltwise(Algorithm.SWISH, 1.0), *after), None, second.node.outputs[0])
+        kind = second.op.fused_activation_function  # type: ignore[attr-defined]
+        after, swish = activation(kind), Eltwise(Algorithm.SWISH, 1.0)
+        if head.shift is None:
+            post_ops = None if after is None or not is_float(first) else (swish, *after)
+        else:
+            is_plain = kind is Activation.NONE and is_stored(first) and is_stored(second)
+            post_ops = of_real(spec, second.outs[0], swish, head.shift) if is_plain else None
+        return None if post_ops is None else Link(tuple(sorted(readers)), post_ops, None, result)
 
 
 def slopes(bound: BoundNode, spec: TensorSpec, order: Sequence[int] | None) -> PreluSlopes | None:
@@ -187,16 +204,18 @@ def is_float(bound: BoundNode) -> bool:
     return len(bound.outs) == 1 and all(s.type is TensorType.FLOAT32 and s.shape is not None for s in specs)
 
 
-def repeated(other: TensorSpec, shape: Sequence[int], order: Sequence[int] | None) -> Layout | None:
+def repeated(other: TensorSpec, shape: Sequence[int], order: Sequence[int] | None, abreast: int = 1) -> Layout | None:
     """The layout of an operand that is repeated to `shape`, which is taken in `order`; None if it is not.
 
-    Without an order the shape is taken as rows of its last dimension.
+    Without an order the shape is taken as rows of its last dimension, so many `abreast`.
     """
     assert other.shape is not None
     own = (1,) * (len(shape) - len(other.shape)) + other.shape
     if len(own) != len(shape) or any(n not in (1, whole) for n, whole in zip(own, shape, strict=True)):
         return None
     if order is None:
-        rows = prod(own[:-1])
-        return Layout.of((rows, own[-1]), other.dtype) if rows in (1, prod(shape[:-1])) else None
+        rows, width = prod(own[:-1]), own[-1]
+        if rows == 1:
+            return Layout.of((1, width * abreast if width > 1 else 1), other.dtype)
+        return Layout.of((rows // abreast, width * abreast), other.dtype) if own == tuple(shape) else None
     return Layout.of(own, other.dtype, order)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from .binding import (
     FORWARD_INFERENCE,
+    USE_SCALE,
+    USE_SHIFT,
     USER_SCRATCHPAD,
     Algorithm,
     Arg,
@@ -108,6 +111,7 @@ class Attributes:
         return made
 
 
+@lru_cache(maxsize=512)
 def make_layout(library: Library, layout: Layout) -> Handle:
     """The oneDNN object of a layout."""
     return library.layout(layout.shape, layout.dtype, layout.strides)
@@ -227,6 +231,15 @@ def softmax(library: Library, src: Layout, dst: Layout, axis: int, attributes: A
     """Softmax along one dimension. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, dst)]
     return _made(library, "softmax_forward", attributes, FORWARD_INFERENCE, int(Algorithm.SOFTMAX), *layouts, axis)
+
+
+def layer_normalization(
+    library: Library, src: Layout, dst: Layout, epsilon: float, attributes: Attributes
+) -> Primitive:
+    """Rows of mean 0 and variance 1, times a scale, plus a shift. Raises Unimplemented."""
+    layouts = [make_layout(library, each) for each in (src, dst)]
+    kind, floor = "layer_normalization_forward", ctypes.c_float(epsilon)
+    return _made(library, kind, attributes, FORWARD_INFERENCE, *layouts, None, floor, USE_SCALE | USE_SHIFT)
 
 
 def _made(library: Library, kind: str, attributes: Attributes, *arguments: Any) -> Primitive:

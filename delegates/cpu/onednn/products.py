@@ -19,8 +19,7 @@ from .binding import Algorithm, Arg
 from .epilogue import activation, clip
 from .primitive import Binary, Layout, PostOp
 from .recipe import Constant, Constants, Derived, post_operand, vector
-
-BYTES = {TensorType.INT8, TensorType.UINT8}
+from .scales import BYTES
 
 _MIDDLE = 127
 """Zero point of rows that are quantised symmetrically, stored without sign."""
@@ -85,6 +84,11 @@ class Product:
             return self.op.asymmetric_quantize_inputs
         assert self.src.shape is not None
         return not isinstance(self.op, Conv2D) or self.op.is_asymmetric(self.src.shape[3] // self.weights.shape[3])
+
+    @property
+    def shift(self) -> int | None:
+        """Zero point of a quantised result, which is added last."""
+        return zero_point(self.dst) if self.kind is Kind.STORED else None
 
     @property
     def by_row(self) -> bool:

@@ -7,6 +7,7 @@ workspace   what one call has to itself: the arena, a stream, primitives bound t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -41,12 +42,15 @@ PARTS = (Slice, Split, SplitV, StridedSlice, Transpose, Unpack)
 Run: TypeAlias = "Callable[[list[Array], Lane], None]"
 """A step bound to a workspace: reads and writes values by slot."""
 
+Call: TypeAlias = tuple[Handle, Handle, int, Any]
+"""What `execute` takes: a primitive, a stream, and how many arguments of which memory."""
+
 
 class Program:
     """A partition made ready. Each concurrent call takes a workspace of its own."""
 
-    def __init__(self, library: Library, partition: Partition, steps: Sequence[Step], name: str, threads: int) -> None:
-        self.library, self.partition, self.steps, self.name, self.threads = library, partition, steps, name, threads
+    def __init__(self, library: Library, partition: Partition, steps: Sequence[Step], name: str) -> None:
+        self.library, self.partition, self.steps, self.name = library, partition, steps, name
         self.specs = _specs(partition)
         tensors = chain([ABSENT], partition.inputs, partition.constants, self.specs)
         self.slots = {tensor: slot for slot, tensor in enumerate(dict.fromkeys(tensors))}
@@ -106,8 +110,8 @@ class Program:
         try:
             workspace = self._idle.pop()
         except IndexError:
-            workspace = Workspace(self)
-        before = self.library.use_threads(self.threads)
+            workspace = lane.prepared(partial(Workspace, self))
+        before = self.library.use_threads(1)
         try:
             return workspace.run(lane, inputs)
         finally:
@@ -127,7 +131,10 @@ class Workspace:
         self._values.append(0)
         for tensor, offset in program.offsets.items():
             self._values[program.slots[tensor]] = self._inner(tensor, offset)
-        self._steps = [(step, self._bound(step), program.dead(step)) for step in program.steps]
+        self._held: list[Mapping[int, Handle]] = []  # memory objects that calls name by address
+        self._threads = 1  # that the step bound last has
+        self._steps = [(step, *self._bound(step), program.dead(step)) for step in program.steps]
+        self._busy = [each for each in self._steps if each[1] is not None or each[2] is not _nothing]
 
     def _inner(self, tensor: int, offset: int) -> np.ndarray:
         spec = self._program.specs[tensor]
@@ -137,20 +144,25 @@ class Workspace:
 
     def run(self, lane: Lane, inputs: Sequence[Array]) -> list[Array]:
         """One call."""
-        program, values, observer = self._program, self._values.copy(), lane.observer
+        program, values, is_watched = self._program, self._values.copy(), lane.is_watched
         for slot, position in program.copied:
             np.copyto(values[slot], inputs[position])
         for slot, position in program.given:
             values[slot] = inputs[position]
         step: Step | None = None
+        execute = program.library.execute
         try:
-            for step, run, dead in self._steps:
-                run(values, lane)
+            for step, call, run, dead in self._steps if is_watched else self._busy:
+                if call is None:
+                    run(values, lane)
+                elif status := execute(*call):
+                    program.library.check(status, step.nodes[0].node.name)
                 for slot in dead:
                     values[slot] = None
-                if observer is not None:
-                    for bound in step.nodes:
-                        observer(program.partition.graph.index, bound.node.index, program.name)
+                if is_watched:
+                    nodes = [bound.node.index for bound in step.nodes]
+                    name = "onednn" if isinstance(step, Execution) else ""
+                    lane.ran(program.partition.graph.index, nodes, program.name, name)
         except BODY_ERRORS as error:
             graph = program.partition.graph
             if step is None or (named := node_error(error, graph, step.nodes[0].node)) is error:
@@ -158,14 +170,31 @@ class Workspace:
             raise named from error
         return [values[slot].copy() if is_lent else values[slot] for slot, is_lent in program.outputs]
 
-    def _bound(self, step: Step) -> Run:
+    def _bound(self, step: Step) -> tuple[Call | None, Run]:
+        """A primitive all of whose operands have their places as arguments of `execute`, other steps as functions."""
         if isinstance(step, Execution):
-            return self._execution(step)
+            return self._with_threads(step, *self._execution(step))
         if isinstance(step, Join):
-            return self._join(step)
+            return None, self._join(step)
         if isinstance(step, View):
-            return self._view(step)
-        return _nothing if self._is_fixed(step) else self._array(step)
+            return None, self._view(step)
+        return None, _nothing if self._is_fixed(step) else self._array(step)
+
+    def _with_threads(self, step: Execution, call: Call | None, run: Run) -> tuple[Call | None, Run]:
+        """The same; where the primitive before it has another number of threads, that is set first."""
+        if step.threads == self._threads:
+            return call, run
+        self._threads = step.threads
+        library = self._program.library
+
+        def switch(values: list[Array], lane: Lane) -> None:
+            library.use_threads(step.threads)
+            if call is None:
+                run(values, lane)
+            elif status := library.execute(*call):
+                library.check(status, step.nodes[0].node.name)
+
+        return None, switch
 
     def _is_fixed(self, step: ArrayStep) -> bool:
         """Whether a node gives parts of the arena, which then are known once and for all."""
@@ -229,7 +258,7 @@ class Workspace:
 
         return run
 
-    def _execution(self, step: Execution) -> Run:
+    def _execution(self, step: Execution) -> tuple[Call | None, Run]:
         program, library, slots = self._program, self._program.library, self._program.slots
         places = dict(step.constants)
         moving: list[tuple[Handle, int]] = []  # operands whose addresses differ between calls
@@ -253,6 +282,11 @@ class Workspace:
         execute, move, check = library.execute, library.move, library.check
         call = step.primitive.handle, self._stream, len(places), arguments(places)
         target, new, name = slots[result], None if inner is not None else program.specs[result], step.nodes[0].node.name
+        if step.parts > 1:
+            return None, self._in_parts(step, places, call)
+        if new is None and derive is None and not moving:
+            self._held.append(places)
+            return call, _nothing
 
         def run(values: list[Array], lane: Lane) -> None:
             held = [move(memory, values[slot]) for memory, slot in moving]
@@ -265,6 +299,28 @@ class Workspace:
             if status:
                 check(status, name)
             held.clear()
+
+        return None, run
+
+    def _in_parts(self, step: Execution, places: Mapping[int, Handle], call: Call) -> Run:
+        """A primitive that runs for one part of its operands after the other."""
+        library, slots, spec = self._program.library, self._program.slots, self._program.specs[step.result[0]]
+        target, name = slots[step.result[0]], step.nodes[0].node.name
+        inner = self._values[target]
+        sources = [(places[argument], slots[tensor]) for argument, (tensor, _) in step.operands.items()]
+        derived = step.derived
+
+        def run(values: list[Array], lane: Lane) -> None:
+            made = {} if derived is None else derived.work_out(values[slots[derived.tensor]])
+            result = np.empty(spec.shape or (), spec.dtype) if inner is None else inner
+            for part in range(step.parts):
+                held = [library.move(memory, values[slot][part]) for memory, slot in sources]
+                held += [library.move(places[argument], array[part]) for argument, array in made.items()]
+                library.move(places[Arg.DST], result[part])
+                if status := library.execute(*call):
+                    library.check(status, name)
+                held.clear()
+            values[target] = result
 
         return run
 
@@ -285,7 +341,7 @@ def _gives_parts(step: Step) -> bool:
 
 
 def _nothing(values: list[Array], lane: Lane) -> None:
-    """What a view costs."""
+    """What a view costs, and a primitive that is called directly."""
 
 
 def _specs(partition: Partition) -> dict[int, TensorSpec]:

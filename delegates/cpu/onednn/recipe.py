@@ -51,6 +51,9 @@ class Recipe:
     zero_points: Mapping[Arg, int] = field(default_factory=dict)
     derived: Derived | None = None
     chains: bool = True  # whether operations can follow
+    parts: int = 1  # how often it runs: once for each part of the first dimension of all operands and the result
+    shift: int | None = None  # what is added to a quantised result after all operations; None: it is a float
+    abreast: int = 1  # where there is no order: how many rows of the last dimension the primitive takes for one
 
     def attributes(self, further: tuple[PostOp, ...] = ()) -> Attributes:
         """What stands around it, with operations of nodes after it."""

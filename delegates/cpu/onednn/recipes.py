@@ -25,19 +25,20 @@ from ....interpreter.runtime.delegate import BoundNode
 from . import primitive as p
 from . import stored
 from .binding import Algorithm, Arg, Library
-from .epilogue import activation, binary, is_float, repeated, unary
+from .epilogue import STORED_FUNCTIONS, activation, binary, is_float, repeated, unary
 from .primitive import Attributes, Layout, Primitive
-from .products import BYTES, Product
+from .products import Kind, Product
 from .recipe import Constants, Operands, Padding, Recipe
 from .reductions import IMAGE, mean
+from .scales import BYTES, is_stored
 from .stored import MAX_RANK
 
 Maker: TypeAlias = Callable[[BoundNode, Constants], "Recipe | None"]
 
 RECIPES: dict[type, Maker] = {}
 
-STORED_FUNCTIONS = {"ELU", "GELU", "HARD_SWISH", "LOGISTIC", "TANH"}
-"""Of bytes, too, by float arithmetic."""
+FEW = 4
+"""Channels of an image of bytes with which the operations after a convolution take longer than on their own."""
 
 
 def padding_of(bound: BoundNode, constants: Constants) -> Padding | None:
@@ -61,8 +62,8 @@ def recipe(bound: BoundNode, constants: Constants, padding: Padding | None = Non
     if make is not None:
         return make(bound, constants)
     if is_float(bound):
-        return _elementwise(bound)
-    return _function(bound) if bound.op.name in STORED_FUNCTIONS and stored.is_stored(bound) else None
+        return _elementwise(bound, constants)
+    return _function(bound) if bound.op.name in STORED_FUNCTIONS and is_stored(bound) else None
 
 
 def _window(axes: Axes, padding: Padding | None = None) -> p.Window:
@@ -100,8 +101,11 @@ def _convolution(bound: BoundNode, constants: Constants, padding: Padding | None
 
     scales, derived = product.scales(1 if len(weights.shape) == 4 else 3), product.derived(tensor, src)
     operands: Operands = {} if derived else {Arg.SRC: tensor}
-    result = bound.node.outputs[0]
-    return Recipe(build, operands, result, IMAGE, after, values, scales, product.zero_points, derived)
+    result, is_slow = bound.node.outputs[0], product.kind is Kind.STORED and src.shape[1] <= FEW
+    return Recipe(
+        build, operands, result, IMAGE, after, values, scales, product.zero_points, derived, chains=not is_slow,
+        shift=product.shift,
+    )  # fmt: skip
 
 
 def _filters(op: Conv2D | DepthwiseConv2D, product: Product) -> Layout:
@@ -142,7 +146,18 @@ def _transpose_conv(bound: BoundNode, constants: Constants) -> Recipe | None:
     tensor, result = bound.node.inputs[op.positions[0]], bound.node.outputs[0]
     derived = product.derived(tensor, src)
     operands: Operands = {} if derived else {Arg.SRC: tensor}
-    return Recipe(build, operands, result, IMAGE, after, values, product.scales(1), product.zero_points, derived)
+    return Recipe(
+        build,
+        operands,
+        result,
+        IMAGE,
+        after,
+        values,
+        product.scales(1),
+        product.zero_points,
+        derived,
+        shift=product.shift,
+    )
 
 
 def _fully_connected(bound: BoundNode, constants: Constants) -> Recipe | None:
@@ -162,7 +177,18 @@ def _fully_connected(bound: BoundNode, constants: Constants) -> Recipe | None:
     tensor, result = bound.node.inputs[0], bound.node.outputs[0]
     derived = product.derived(tensor, src)
     operands: Operands = {} if derived else {Arg.SRC: tensor}
-    return Recipe(build, operands, result, None, after, values, product.scales(2), product.zero_points, derived)
+    return Recipe(
+        build,
+        operands,
+        result,
+        None,
+        after,
+        values,
+        product.scales(2),
+        product.zero_points,
+        derived,
+        shift=product.shift,
+    )
 
 
 def _batch_matmul(bound: BoundNode, constants: Constants) -> Recipe | None:
@@ -255,16 +281,16 @@ def _softmax(bound: BoundNode, constants: Constants) -> Recipe | None:
 
 def _additive(bound: BoundNode, constants: Constants) -> Recipe | None:
     if is_float(bound):
-        return _elementwise(bound)
-    return stored.additive(bound) if stored.is_stored(bound) else None
+        return _elementwise(bound, constants)
+    return stored.additive(bound, constants) if is_stored(bound) else None
 
 
 def _mul(bound: BoundNode, constants: Constants) -> Recipe | None:
     if (outer := _outer(bound)) is not None:
         return outer
     if is_float(bound):
-        return _elementwise(bound)
-    return stored.mul(bound) if stored.is_stored(bound) else None
+        return _elementwise(bound, constants)
+    return stored.mul(bound, constants) if is_stored(bound) else None
 
 
 def _outer(bound: BoundNode) -> Recipe | None:
@@ -294,8 +320,8 @@ def _outer(bound: BoundNode) -> Recipe | None:
 
 def _squared_difference(bound: BoundNode, constants: Constants) -> Recipe | None:
     if is_float(bound):
-        return stored.pairwise(bound, Algorithm.SUB, (p.Eltwise(Algorithm.SQUARE),))
-    return stored.squared_difference(bound) if stored.is_stored(bound) else None
+        return stored.pairwise(bound, Algorithm.SUB, (p.Eltwise(Algorithm.SQUARE),), constants)
+    return stored.squared_difference(bound, constants) if is_stored(bound) else None
 
 
 def _function(bound: BoundNode) -> Recipe | None:
@@ -303,7 +329,7 @@ def _function(bound: BoundNode) -> Recipe | None:
     return None if operation is None or not bound.outs[0].shape else stored.unary(bound, operation)
 
 
-def _elementwise(bound: BoundNode) -> Recipe | None:
+def _elementwise(bound: BoundNode, constants: Constants) -> Recipe | None:
     shape = bound.outs[0].shape
     if not shape or len(shape) > MAX_RANK:
         return None
@@ -316,7 +342,7 @@ def _elementwise(bound: BoundNode) -> Recipe | None:
     kind = binary(bound)
     if kind is None or len(inputs) != 2:
         return None
-    return stored.pairwise(bound, *kind)
+    return stored.pairwise(bound, *kind, constants)
 
 
 RECIPES.update({

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,9 @@ from ....interpreter.ops.shape import ExpandDims, Reshape, Squeeze
 from ....interpreter.runtime.delegate import BoundNode, Partition
 from ...arrays import Kernel
 from .binding import Arg, Handle, Library, Query, Unimplemented
-from .epilogue import Chains, Link, is_float
+from .effort import is_light
+from .epilogue import Chains, Link
+from .normalization import layer_norm
 from .primitive import Binary, Prelu, Primitive, make_layout
 from .recipe import Derived, Recipe, post_operand
 from .recipes import padding_of, recipe
@@ -35,6 +37,8 @@ class Execution:
     operands: Mapping[int, tuple[int, Any]]  # argument -> tensor and layout
     result: tuple[int, Any]
     derived: Derived | None = None
+    threads: int = 1  # that it was made for
+    parts: int = 1  # see `Recipe`
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -91,18 +95,20 @@ Step: TypeAlias = Execution | View | Join | ArrayStep
 
 
 def steps_of(
-    library: Library, partition: Partition, kernel: Callable[[BoundNode], Kernel], weights: Weights
+    library: Library, partition: Partition, kernel: Callable[[BoundNode], Kernel], weights: Weights, threads: int
 ) -> list[Step]:
     """All steps of a partition, in an order in which they can run. `kernel`: the NumPy code of a node."""
-    return _Planner(library, partition, kernel, weights).steps()
+    return _Planner(library, partition, kernel, weights, threads).steps()
 
 
 class _Planner:
     def __init__(
-        self, library: Library, partition: Partition, kernel: Callable[[BoundNode], Kernel], weights: Weights
-    ) -> None:
+        self, library: Library, partition: Partition, kernel: Callable[[BoundNode], Kernel], weights: Weights,
+        threads: int,
+    ) -> None:  # fmt: skip
         self._library, self._partition, self._kernel, self._weights = library, partition, kernel, weights
-        self._chains = Chains(partition.nodes, set(partition.outputs))
+        self._threads = threads
+        self._chains = Chains(partition.nodes, set(partition.outputs), partition.constants.keys())
         self._placed: dict[int, Step] = {}  # by the position at which they run
         self._taken: set[int] = set()
 
@@ -113,10 +119,14 @@ class _Planner:
         return [self._placed[position] for position in sorted(self._placed)]
 
     def _place(self, position: int, bound: BoundNode) -> None:
+        group = layer_norm(self._partition.nodes, self._chains, position, self._partition.constants)
+        if group is not None and self._taken.isdisjoint(group[0]) and self._build(group[1], group[0], ()):
+            return
         for before in self._paddings(bound):
+            head = (position,) if before is None else (position, before)
             padding = None if before is None else padding_of(self._partition.nodes[before], self._partition.constants)
             made = recipe(bound, self._partition.constants, padding) if before is None or padding else None
-            if made is not None and self._execute(position, made):
+            if made is not None and self._execute(made, head):
                 if before is not None:
                     del self._placed[before]
                 return
@@ -130,22 +140,25 @@ class _Planner:
                 yield before
         yield None
 
-    def _execute(self, position: int, made: Recipe) -> bool:
-        """Place a node with as many of those after it as one primitive takes; whether there is a primitive."""
-        can_chain = made.chains and is_float(self._partition.nodes[position])
-        links = self._chains.links(position, made.order, self._taken) if can_chain else []
-        for count in range(len(links), -1, -1):
-            chain = links[:count]
-            post_ops = tuple(post for link in chain for post in link.post_ops)
-            try:
-                primitive = made.build(self._library, made.attributes(post_ops))
-            except Unimplemented:
-                continue
-            positions = (position, *(p for link in chain for p in link.nodes))
-            self._placed[max(positions)] = self._bind(primitive, made, chain, positions)
-            self._taken.update(positions)
-            return True
-        return False
+    def _execute(self, made: Recipe, head: tuple[int, ...]) -> bool:
+        """Place a node with as many of those after it as one primitive takes; whether there is a primitive. The other
+        nodes of the head are those that it does without."""
+        links = self._chains.links(head[0], made, self._taken) if made.chains else []
+        return any(self._build(made, head, links[:count]) for count in range(len(links), -1, -1))
+
+    def _build(self, made: Recipe, head: tuple[int, ...], chain: Sequence[Link]) -> bool:
+        """Place the nodes at `head` with a chain after them; whether there is such a primitive."""
+        post_ops = tuple(post for link in chain for post in link.post_ops)
+        positions = (*head, *(p for link in chain for p in link.nodes))
+        threads = 1 if is_light([self._partition.nodes[p] for p in positions], made.parts) else self._threads
+        self._library.use_threads(threads)
+        try:
+            primitive = made.build(self._library, made.attributes(post_ops))
+        except Unimplemented:
+            return False
+        self._placed[max(positions)] = replace(self._bind(primitive, made, chain, positions), threads=threads)
+        self._taken.update(positions)
+        return True
 
     def _bind(self, primitive: Primitive, made: Recipe, chain: Sequence[Link], positions: tuple[int, ...]) -> Execution:
         operands: dict[int, tuple[int, Any]] = {}
@@ -161,13 +174,17 @@ class _Planner:
             if value is None:
                 operands[argument] = tensor, layout
             else:
+                abreast = self._library.nbytes(layout) // value.nbytes
+                value = value if abreast == 1 else np.tile(value.reshape(-1), abreast)
                 fixed(argument, np.ascontiguousarray(value), layout)
         for argument, constant in made.constants.items():
             fixed(argument, *self._weights.stored(constant, primitive))
         nodes = tuple(self._partition.nodes[p] for p in positions)
         result = chain[-1].result if chain else made.result
         layout = self._library.query(primitive.description, Query.DST)
-        return Execution(nodes, primitive, constants, tuple(kept), operands, (result, layout), made.derived)
+        return Execution(
+            nodes, primitive, constants, tuple(kept), operands, (result, layout), made.derived, parts=made.parts
+        )
 
 
 def _moving(bound: BoundNode) -> View | Join | None:
@@ -203,9 +220,8 @@ def _operands(
     index = len(made.post_ops)
     for link in chain:
         if link.operand is not None:
-            post = link.post_ops[0]
-            assert isinstance(post, Binary | Prelu)
-            argument = post_operand(index, Arg.SRC_1 if isinstance(post, Binary) else Arg.WEIGHTS)
+            place, post = next((i, post) for i, post in enumerate(link.post_ops) if isinstance(post, Binary | Prelu))
+            argument = post_operand(index + place, Arg.SRC_1 if isinstance(post, Binary) else Arg.WEIGHTS)
             found[argument] = link.operand, make_layout(library, post.layout)
         index += len(link.post_ops)
     return found

@@ -12,63 +12,52 @@ import numpy as np
 from ....interpreter.graph import TensorSpec, TensorType
 from ....interpreter.ops.arithmetic import Additive, Mul, SquaredDifference, Sub
 from ....interpreter.ops.shared.fixedpoint import activation_range
-from ....interpreter.ops.shared.products import quantization, zero_point
+from ....interpreter.ops.shared.products import zero_point
 from ....interpreter.ops.softmax import Softmax
 from ....interpreter.runtime.delegate import BoundNode
 from . import primitive as p
 from .binding import Algorithm, Arg, Library
 from .epilogue import clip, repeated
 from .primitive import Attributes, Eltwise, Layout, PostOp, Primitive
-from .products import BYTES
-from .recipe import Derived, Operands, Recipe, post_operand, vector
+from .recipe import Constant, Constants, Derived, Operands, Recipe, post_operand, vector
+from .scales import is_stored, scale
 
 MAX_RANK = 6
 """Of tensors that primitives work on element by element."""
 
-
-def is_stored(bound: BoundNode) -> bool:
-    """Whether all operands and the result are bytes with one scale each."""
-    specs = [*bound.ins, *bound.outs]
-    return len(bound.outs) == 1 and all(
-        s is not None and s.type in BYTES and s.quantization is not None and s.quantization.scales.size == 1
-        for s in specs
-    )
+WIDE = 2048
+"""Elements that rows taken for one have at most."""
 
 
-def scale(spec: TensorSpec) -> float:
-    """The one scale of a tensor."""
-    return float(quantization(spec).scales[0])
-
-
-def additive(bound: BoundNode) -> Recipe | None:
+def additive(bound: BoundNode, constants: Constants) -> Recipe | None:
     """ADD and SUB: both operands on the scale of the result, where the zero points are one offset."""
     op, result = bound.op, bound.outs[0]
     assert isinstance(op, Additive)
     factors = [float(each) / float(op.scales[2]) for each in op.scales[:2]]
     low, high = activation_range(op.fused_activation_function, result)
-    return _sum(bound, factors, isinstance(op, Sub), (), zero_point(result), (low, high))
+    return _sum(bound, constants, factors, isinstance(op, Sub), (), zero_point(result), (low, high))
 
 
-def squared_difference(bound: BoundNode) -> Recipe | None:
+def squared_difference(bound: BoundNode, constants: Constants) -> Recipe | None:
     """As a difference of real numbers, which is squared and brought to the scale of the result."""
     assert isinstance(bound.op, SquaredDifference)
     result = bound.outs[0]
     factors = [scale(spec) for spec in bound.ins if spec is not None]
     after = (Eltwise(Algorithm.SQUARE), Eltwise(Algorithm.LINEAR, 1 / scale(result), zero_point(result)))
     info = np.iinfo(result.dtype)
-    return _sum(bound, factors, True, after, 0, (info.min, info.max))
+    return _sum(bound, constants, factors, True, after, 0, (info.min, info.max))
 
 
 def _sum(
-    bound: BoundNode, factors: list[float], is_difference: bool, after: tuple[PostOp, ...], offset: float,
-    limits: tuple[int, int],
+    bound: BoundNode, constants: Constants, factors: list[float], is_difference: bool, after: tuple[PostOp, ...],
+    offset: float, limits: tuple[int, int],
 ) -> Recipe | None:  # fmt: skip
     """Multiples of both operands, without their zero points; a difference is a sum with a negative factor."""
     factors = [factors[0], -factors[1] if is_difference else factors[1]]
     pairs = zip(factors, (spec for spec in bound.ins if spec is not None), strict=True)
     offset -= sum(factor * zero_point(spec) for factor, spec in pairs)
     post_ops = (Eltwise(Algorithm.LINEAR, 1.0, offset), *after, clip(*limits))
-    made = pairwise(bound, Algorithm.ADD, post_ops)
+    made = pairwise(bound, Algorithm.ADD, post_ops, constants)
     if made is None:
         return None
     names = [Arg.SRC, Arg.SRC_1] if made.operands[Arg.SRC] == bound.node.inputs[0] else [Arg.SRC_1, Arg.SRC]
@@ -76,7 +65,13 @@ def _sum(
     return replace(made, constants=scales, scales=dict.fromkeys(names, 0), chains=False)
 
 
-def pairwise(bound: BoundNode, algorithm: Algorithm, after: tuple[PostOp, ...]) -> Recipe | None:
+def abreast(shape: tuple[int, ...]) -> int:
+    """How many rows of the last dimension to take as one where an operand is repeated for each: short rows are slow."""
+    rows, width = prod(shape[:-1]), shape[-1]
+    return next((n for n in range(min(rows, WIDE // width), 1, -1) if rows % n == 0), 1)
+
+
+def pairwise(bound: BoundNode, algorithm: Algorithm, after: tuple[PostOp, ...], constants: Constants) -> Recipe | None:
     """A primitive of two operands; the one that has the shape of the result comes first."""
     shape, (a, b), inputs = bound.outs[0].shape, bound.ins, list(bound.node.inputs)
     assert shape is not None
@@ -89,18 +84,22 @@ def pairwise(bound: BoundNode, algorithm: Algorithm, after: tuple[PostOp, ...]) 
         a, b = b, a
         inputs.reverse()
         after = (Eltwise(Algorithm.LINEAR, -1.0), *after) if algorithm is Algorithm.SUB else after
-    other = repeated(b, shape, order)
+    is_row = inputs[1] in constants and b.size in (1, shape[-1]) and b.shape in ((), (1,), shape[-1:])
+    count = abreast(shape) if is_row else 1
+    sizes = (prod(shape[:-1]) // count, count * shape[-1]) if count > 1 else shape
+    other = repeated(b, shape, None if count > 1 else order, count)
     if a.shape != shape or other is None:
         return None
-    first, dst = Layout.of(shape, a.dtype), Layout.of(shape, bound.outs[0].dtype)
+    first, dst = Layout.of(sizes, a.dtype), Layout.of(sizes, bound.outs[0].dtype)
 
     def build(library: Library, attributes: Attributes) -> Primitive:
         return p.binary(library, algorithm, first, other, dst, attributes)
 
-    return Recipe(build, {Arg.SRC: inputs[0], Arg.SRC_1: inputs[1]}, bound.node.outputs[0], order, after)
+    operands: Operands = {Arg.SRC: inputs[0], Arg.SRC_1: inputs[1]}
+    return Recipe(build, operands, bound.node.outputs[0], None if count > 1 else order, after, abreast=count)
 
 
-def mul(bound: BoundNode) -> Recipe | None:
+def mul(bound: BoundNode, constants: Constants) -> Recipe | None:
     """MUL: of two whole operands, or of one that is repeated and becomes factors and offsets."""
     shape, op = bound.outs[0].shape, bound.op
     specs = [spec for spec in bound.ins if spec is not None]
@@ -111,12 +110,12 @@ def mul(bound: BoundNode) -> Recipe | None:
     limits = clip(*activation_range(op.fused_activation_function, bound.outs[0]))
     if specs[0].shape == specs[1].shape == shape:
         return _mul_whole(bound, specs, factor, limits)
-    return _mul_repeated(bound, specs, np.float32(factor), limits)
+    return _mul_repeated(bound, constants, specs, np.float32(factor), limits)
 
 
 def _mul_whole(bound: BoundNode, specs: list[TensorSpec], factor: float, limits: Eltwise) -> Recipe | None:
     """factor * (a - p) * (b - q) + r: from a * b, by adding multiples of a and b in turn."""
-    made = pairwise(bound, Algorithm.MUL, ())
+    made = pairwise(bound, Algorithm.MUL, (), {})
     if made is None:
         return None
     offsets, result = [zero_point(spec) for spec in specs], zero_point(bound.outs[0])
@@ -133,30 +132,43 @@ def _mul_whole(bound: BoundNode, specs: list[TensorSpec], factor: float, limits:
     return replace(made, post_ops=(*steps, limits), operands=operands, chains=False)
 
 
-def _mul_repeated(bound: BoundNode, specs: list[TensorSpec], factor: np.float32, limits: Eltwise) -> Recipe | None:
+def _mul_repeated(
+    bound: BoundNode, constants: Constants, specs: list[TensorSpec], factor: np.float32, limits: Eltwise
+) -> Recipe | None:
     shape = bound.outs[0].shape
     assert shape is not None
     whole = 0 if specs[0].shape == shape else 1
     first, second = specs[whole], specs[1 - whole]
-    order = None if second.size == shape[-1] else tuple(range(len(shape)))
-    factors = repeated(replace(second, type=TensorType.FLOAT32), shape, order)
+    assert second.shape is not None
+    parts = shape[0] if second.shape == (shape[0], *[1] * (len(shape) - 2), shape[-1]) else 1  # rows, one an image
+    part, row = (1, *shape[1:]) if parts > 1 else shape, replace(second, type=TensorType.FLOAT32)
+    row = replace(row, shape=(1, *second.shape[1:])) if parts > 1 else row
+    is_row = row.size in (1, shape[-1]) and (row.shape or (1,))[-1] == row.size
+    order, count = (None, abreast(part)) if is_row else (tuple(range(len(shape))), 1)
+    factors = repeated(row, part, order, count)
     if first.shape != shape or factors is None:
         return None
-    sizes = (prod(shape[:-1]), shape[-1]) if order is None else shape
+    sizes = (prod(part[:-1]) // count, count * part[-1]) if is_row else part
     src, dst = Layout.of(sizes, first.dtype), Layout.of(sizes, bound.outs[0].dtype)
     offsets = zero_point(first), np.float32(zero_point(second)), zero_point(bound.outs[0])
 
     def work_out(value: np.ndarray) -> Mapping[int, np.ndarray]:
-        factors = (value.astype(np.float32) - offsets[1]) * factor
+        rows = value.reshape(parts, -1) if parts > 1 else value.reshape(-1)
+        factors = np.tile((rows.astype(np.float32) - offsets[1]) * factor, count if value.size > 1 else 1)
         return {Arg.SRC_1: factors, post_operand(0): np.float32(offsets[2]) - factors * np.float32(offsets[0])}
 
     def build(library: Library, attributes: Attributes) -> Primitive:
         return p.binary(library, Algorithm.MUL, src, factors, dst, attributes)
 
-    derived = Derived(bound.node.inputs[1 - whole], {Arg.SRC_1: factors, post_operand(0): factors}, work_out)
+    tensor, fixed, derived = bound.node.inputs[1 - whole], {}, None
+    if tensor in constants and parts == 1:
+        fixed = {argument: Constant(array, factors) for argument, array in work_out(constants[tensor]).items()}
+    else:
+        derived = Derived(tensor, {Arg.SRC_1: factors, post_operand(0): factors}, work_out)
     after = (p.Binary(Algorithm.ADD, factors), limits)
     operands: Operands = {Arg.SRC: bound.node.inputs[whole]}
-    return Recipe(build, operands, bound.node.outputs[0], order, after, derived=derived, chains=False)
+    result = bound.node.outputs[0]
+    return Recipe(build, operands, result, order, after, fixed, derived=derived, chains=False, parts=parts)
 
 
 def unary(bound: BoundNode, operation: Eltwise) -> Recipe | None:

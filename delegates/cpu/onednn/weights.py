@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from functools import cache
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 import numpy as np
@@ -14,6 +13,17 @@ import numpy as np
 from .binding import Library, Query
 from .primitive import Layout, Primitive, make_layout, pack
 from .recipe import Constant
+
+SAMPLES = 64
+"""Elements by which arrays that may be equal are found."""
+
+
+class _Packed(NamedTuple):
+    """Packed weights: what they were made of, their memory, and the primitive for which they were packed."""
+
+    source: ref[np.ndarray]
+    memory: ref[np.ndarray]
+    primitive: Primitive
 
 
 class Weights:
@@ -24,7 +34,7 @@ class Weights:
         self._after_fork()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
-        self._packed: dict[tuple[bytes, Layout], list[tuple[ref[np.ndarray], Primitive]]] = {}
+        self._packed: dict[tuple[bytes, Layout], list[_Packed]] = {}
 
     def _after_fork(self) -> None:
         self._lock = Lock()  # a thread may have held it that a forked process does not have
@@ -35,16 +45,21 @@ class Weights:
         if not constant.packed:
             return array, make_layout(self._library, constant.layout)
         target = self._library.query(primitive.description, Query.WEIGHTS)
-        key = hashlib.blake2b(array.reshape(-1).view(np.uint8).data, digest_size=20).digest(), constant.layout
+        key = array.reshape(-1)[:: max(1, array.size // SAMPLES)].tobytes(), constant.layout
         with self._lock:
-            known = [(packed(), other) for packed, other in self._packed.get(key, ())]
-            alive = [(packed, other) for packed, other in known if packed is not None]
-            for packed, other in alive:
-                if self._library.are_equal(target, self._library.query(other.description, Query.WEIGHTS)):
-                    return packed, target
+            known = [each for each in self._packed.get(key, ()) if each.memory() is not None]
+            for source, memory, other in known:
+                found = memory()
+                is_same = self._library.are_equal(target, self._library.query(other.description, Query.WEIGHTS))
+                if is_same and found is not None and _are_equal(source(), array):
+                    return found, target
             made = pack(self._library, array, constant.layout, target)
-            self._packed[key] = [*((ref(packed), other) for packed, other in alive), (ref(made), primitive)]
+            self._packed[key] = [*known, _Packed(ref(array), ref(made), primitive)]
             return made, target
+
+
+def _are_equal(one: np.ndarray | None, other: np.ndarray) -> bool:
+    return one is other or (one is not None and one.tobytes() == other.tobytes())
 
 
 @cache

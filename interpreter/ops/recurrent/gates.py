@@ -30,7 +30,7 @@ def tanh(x: Array, integer_bits: int) -> Array:
 
 def looked_up(table: Array, x: Array) -> Array:
     """Entries for int16 numbers of a table of all 65,536 of them, the least one first."""
-    return table[x.astype(np.int32) + 2**15]
+    return table.take(x.astype(np.intp) + 2**15)
 
 
 @cache

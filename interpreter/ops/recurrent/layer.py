@@ -98,12 +98,14 @@ def real_values(operand: Array, spec: OptionalSpec) -> Array:
 
 def logistic(x: Array) -> Array:
     """1 / (1 + exp(-x))."""
-    return 1 / (1 + np.exp(-x))
+    result = np.exp(-x)
+    result += 1
+    return np.divide(1, result, out=result)
 
 
 def clipped(x: Array, limit: float) -> Array:
     """`x` held within `limit` on both sides; 0 stands for no limit."""
-    return np.clip(x, -limit, limit) if limit > 0 else x
+    return np.minimum(np.maximum(x, -limit), limit) if limit > 0 else x  # np.clip takes three times as long
 
 
 class Weights:

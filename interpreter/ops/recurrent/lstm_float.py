@@ -52,25 +52,31 @@ class FloatCell:
         absent = values.projection is None
         self._project = None if absent else Weights([values.projection], [specs.projection], asymmetric)
         self._projection_bias = 0 if values.projection_bias is None else values.projection_bias
+        self._is_plain = not self._peepholes and not any(gate.norm is not None for gate in values.gates.values())
+        self._bias = np.stack(values.each("bias"))
         cells = len(values.gates["output"].bias)
         self.widths = (cells if absent else len(values.projection), cells)
 
     def drive(self, rows: Array, aux: Array | None) -> Array:
         """What input rows [n, inputs], and auxiliary ones, add to the gates [n, gates, cells]."""
         total = self._input(rows) if self._aux is None else self._input(rows) + self._aux(aux)
-        return total.reshape(len(rows), len(self._gates), self.widths[1])
+        total = total.reshape(len(rows), len(self._gates), self.widths[1])
+        if self._is_plain:
+            total += self._bias
+        return total
 
     def step(self, driven: Array, states: States) -> States:
         """States after one step: h [batch, outputs], which is also the output, and c [batch, cells]."""
         (h, c), parameters = states, self._parameters
         totals = self._totals(driven, h)
-        forget = logistic(self._gate("forget", totals, c))
-        update = logistic(self._gate("input", totals, c)) if "input" in self._gates else 1 - forget
+        shares = logistic(totals) if self._is_plain else None
+        forget = self._share("forget", totals, c, shares)
+        update = self._share("input", totals, c, shares) if "input" in self._gates else 1 - forget
         modulation = activate(np, self._gate("cell", totals, c), parameters.activation)
         c = clipped(forget * c + update * modulation, parameters.cell_clip)
         # without an activation, the reference finds what it last wrote to the buffer for the activated cell state
         shown = modulation if parameters.activation is Activation.NONE else activate(np, c, parameters.activation)
-        hidden = logistic(self._gate("output", totals, c)) * shown
+        hidden = self._share("output", totals, c, shares) * shown
         if self._project is not None:
             hidden = clipped(self._project(hidden) + self._projection_bias, parameters.proj_clip)
         return hidden, c
@@ -79,9 +85,15 @@ class FloatCell:
         """Sums of all gates [batch, gates, cells] from inputs and states."""
         return driven + self._recurrent(h).reshape(driven.shape)
 
+    def _share(self, name: str, totals: Array, c: Array, shares: Array) -> Array:
+        """What one gate lets through, from 0 to 1, [batch, cells]; `shares`: of all gates, if totals tell them."""
+        return logistic(self._gate(name, totals, c)) if shares is None else shares[:, self._place[name]]
+
     def _gate(self, name: str, totals: Array, c: Array) -> Array:
         """One gate up to its function, [batch, cells]."""
         total, gate = totals[:, self._place[name]], self._gates[name]
+        if self._is_plain:
+            return total
         if name in self._peepholes:
             total = total + self._peepholes[name] * c
         return (total if gate.norm is None else _normalized(total) * gate.norm) + gate.bias

@@ -14,12 +14,13 @@ import numpy as np
 
 from ...graph import Array, TensorSpec, TensorType
 from ..shared.affine import Affine, affine, log2_of
-from ..shared.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, rounding_divide_by_pot, saturate
+from ..shared.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate
 from ..shared.gemmlowp import inverse_sqrt
 from ..shared.products import integer_matmul
 from .gates import sigmoid, tanh
 from .layer import States, clipped
 from .lstm_operands import GATES, Gate, LstmParameters, Operands
+from .rescaling import Rescaling, divided, saturated
 
 _Q3_12 = np.float32(2.0**-12)
 _HIDDEN = 4  # position of the hidden state among the intermediate tensors, after one for each gate
@@ -98,7 +99,7 @@ def _peephole_refusal(operator: str, layer: Operands) -> str | None:
 
 
 class IntegerProduct:
-    """int8 rows times constant weights of several gates, as int32 in steps of each gate's scale."""
+    """int8 rows times constant weights of several gates, in steps of each gate's scale: int64 within int32."""
 
     def __init__(
         self,
@@ -115,11 +116,11 @@ class IntegerProduct:
             np.full(len(part), np.float64(affine(spec).scale * source.scale / scale))
             for part, spec, scale in zip(weights, specs, scales, strict=True)
         ]
-        self._factor = quantize_multiplier(np.concatenate(ratios))
+        self._rescale = Rescaling(np.concatenate(ratios))
 
     def __call__(self, rows: Array) -> Array:
         sums = integer_matmul(np, rows.astype(np.float32) - self._zero_point, self._columns, 255 * 128) + self._bias
-        return multiply_by_quantized_multiplier(np, sums, *self._factor)
+        return self._rescale(sums)
 
 
 class IntegerCell:
@@ -140,6 +141,8 @@ class IntegerCell:
             for (name, gate), scale in zip(specs.gates.items(), scales, strict=True)
             if gate.peephole is not None
         }
+        self._is_plain = not normalized and not self._peepholes
+        self._place = {name: place for place, name in enumerate(values.gates)}
         self._prepare_output(layer, values)
         self._cell_clip = stored_clip(layer.parameters.cell_clip, affine(specs.cell_state).scale, np.int16)
         self._output_clip = stored_clip(layer.parameters.proj_clip, self._output.scale, np.int8)
@@ -147,7 +150,7 @@ class IntegerCell:
 
     def _prepare_output(self, layer: IntegerLayer, values: Operands) -> None:
         self._hidden = affine(layer.intermediates[_HIDDEN])
-        self._open = quantize_multiplier(float(np.float32(2.0**-15 / float(self._hidden.scale) * 2.0**-15)))
+        self._open = Rescaling(float(np.float32(2.0**-15 / float(self._hidden.scale) * 2.0**-15)))
         self._project = None
         if values.projection is not None:  # which the reference computes from hidden states of the opposite zero point
             self._hidden = Affine(self._hidden.scale, -self._hidden.zero_point)
@@ -158,24 +161,31 @@ class IntegerCell:
 
     def drive(self, rows: Array, aux: Array | None) -> Array:
         """What input rows [n, inputs] add to the gates, int16 [n, gates, cells]."""
-        return saturate(np, self._drive(rows), np.int16).reshape(len(rows), len(self._values.gates), self.widths[1])
+        return saturated(self._drive(rows), np.int16).reshape(len(rows), len(self._values.gates), self.widths[1])
 
     def step(self, driven: Array, states: States) -> States:
         """States after one step: h, int8 [batch, outputs], which is also the output, and c, int16 [batch, cells]."""
         h, c = states
-        sums = driven.astype(np.int32) + self._recurrent(h).reshape(driven.shape)
-        totals = dict(zip(self._values.gates, np.moveaxis(saturate(np, sums, np.int16), 1, 0), strict=True))
-        forget = sigmoid(self._gate("forget", totals, c))
+        sums = self._recurrent(h).reshape(driven.shape)
+        sums += driven
+        totals = saturated(sums, np.int16)
+        shares = sigmoid(totals) if self._is_plain else None
+        forget = self._share("forget", totals, c, shares)
         modulation = tanh(self._gate("cell", totals, c), 3)
-        update = sigmoid(self._gate("input", totals, c)) if "input" in totals else 32767 - forget
+        update = self._share("input", totals, c, shares) if "input" in self._place else 32767 - forget
         c = next_cell(c, forget, update, modulation, 30 + self._power, self._cell_clip)
-        opened = sigmoid(self._gate("output", totals, c)).astype(np.int32)
-        hidden = multiply_by_quantized_multiplier(np, opened * tanh(c, 15 + self._power), *self._open)
-        return self._projected(saturate(np, hidden + self._hidden.zero_point, np.int8)), c
+        opened = self._share("output", totals, c, shares).astype(np.int32)
+        hidden = self._open(opened * tanh(c, 15 + self._power))
+        hidden += self._hidden.zero_point
+        return self._projected(saturated(hidden, np.int8)), c
 
-    def _gate(self, name: str, totals: dict[str, Array], c: Array) -> Array:
+    def _share(self, name: str, totals: Array, c: Array, shares: Array) -> Array:
+        """What one gate lets through, Q0.15 [batch, cells]; `shares`: of all gates, if totals tell them."""
+        return sigmoid(self._gate(name, totals, c)) if shares is None else shares[:, self._place[name]]
+
+    def _gate(self, name: str, totals: Array, c: Array) -> Array:
         """One gate up to its function, int16 [batch, cells]."""
-        total, gate = totals[name], self._values.gates[name]
+        total, gate = totals[:, self._place[name]], self._values.gates[name]
         if name in self._peepholes:
             total = total.copy()
             part, weights = self._within_reach(total), gate.peephole[: self.widths[0]].astype(np.int32)
@@ -194,13 +204,14 @@ class IntegerCell:
     def _projected(self, hidden: Array) -> Array:
         if self._project is None:
             return hidden
-        return clipped(saturate(np, self._project(hidden) + self._output.zero_point, np.int8), self._output_clip)
+        return clipped(saturated(self._project(hidden) + self._output.zero_point, np.int8), self._output_clip)
 
 
 def next_cell(c: Array, forget: Array, update: Array, modulation: Array, places: int, clip: int) -> Array:
     """int16 cell state: forget * c + update * modulation / 2**places (reference: UpdateLstmCellInteger)."""
     kept = shifted_product(forget, c, 15)
-    return clipped(saturate(np, kept + shifted_product(update, modulation, places), np.int16), clip)
+    kept += shifted_product(update, modulation, places)
+    return clipped(saturated(kept, np.int16), clip)
 
 
 def _power(specs: Operands) -> int:
@@ -215,7 +226,7 @@ def stored_clip(clip: float, scale: np.float32, dtype: Any) -> int:
 
 def shifted_product(a: Array, b: Array, places: int) -> Array:
     """int32: a * b / 2**places, rounded; wrapped around as int16."""
-    return rounding_divide_by_pot(np, a.astype(np.int32) * b, places).astype(np.int16).astype(np.int32)
+    return divided(a.astype(np.int32) * b, places).astype(np.int16).astype(np.int32)
 
 
 def _normalized(x: Array, gate: Gate, scale: np.float32) -> Array:

@@ -13,6 +13,8 @@ def activate(xp: Any, x: Array, activation: Activation) -> Array:
 
     The quantised counterpart is `fixedpoint.activation_range`.
     """
+    if activation is Activation.NONE:
+        return x
     if activation is Activation.TANH:
         return xp.tanh(x)
     if activation is Activation.SIGN_BIT:
