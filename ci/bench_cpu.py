@@ -1,8 +1,8 @@
 """Times eight networks on the CPU: this package, with oneDNN and with NumPy, against LiteRT with and without XNNPACK.
 
-All of them run in one process and take turns within each round, so that a slow moment of the machine hits them alike. A
-turn is one untimed run and the median of three timed ones, or one timed run where it takes long; ratios are of turns of
-the same round. Results are compared before. What loading takes is measured in a process for each.
+All of them run in one process and take turns within each round, so that a slow moment of the machine hits them alike
+(`tflite_cupy.benchmark.turns` says how); ratios are of turns of the same round. Results are compared before. What
+loading takes, in time and memory, is measured in processes of its own. All of it takes about a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -12,37 +12,43 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench_runtimes import BUILTIN, NUMPY, ONEDNN, RUNTIMES, TOLERANCES, XNNPACK, difference, loading, sessions
 from bench_tiny import tiny_calls
-from bench_workloads import NETWORKS, PRECISIONS, content
+from bench_workloads import BUILTIN, NETWORKS, NUMPY, ONEDNN, PRECISIONS, RUNTIMES, XNNPACK, Feeds, content, feeds
 from machine import RESULTS, machine, spread
+from measured_cpu import GOALS
 
-Run = Callable[[], Any]
+from tflite_cupy.benchmark.agreement import compare
+from tflite_cupy.benchmark.loading import Loading, in_turn
+from tflite_cupy.benchmark.statistics import geometric_mean
+from tflite_cupy.benchmark.turns import Effort, Run, Times, take_turns
+from tflite_cupy.interpreter.format.model import load_model
+from tflite_cupy.interpreter.graph import Model
+from tflite_cupy.runtimes import Runtime, open_runtime
+
 Row = dict[str, Any]
 Clock = Callable[[], float]
 
-LONG = 0.15
-"""Seconds of a run that is timed alone in a turn."""
-
-SLOW = {NUMPY, BUILTIN}
+SLOW = (NUMPY, BUILTIN)
 """Runtimes that sit out once they have had their share of a row's time."""
+
+TOLERANCES = {"float32": 1e-4, "int8": 0.3}
+"""Of differences: int8 networks round in every operator, each runtime in its way."""
 
 
 def main() -> None:
     options = arguments().parse_args()
     if options.quick:
-        options.seconds, options.batches, options.no_loading = 1.0, [1], True
-    clock = time.process_time if options.processor_time else time.perf_counter
-    results = []
+        options.seconds, options.batches, options.threads, options.no_loading = 1.0, [1], [1], True
+    started, results = time.monotonic(), []
     with tempfile.TemporaryDirectory() as folder:
         for name, precision, batch in product(options.networks, options.precisions, options.batches):
             path = Path(folder) / "model.tflite"
@@ -50,15 +56,18 @@ def main() -> None:
             found = {} if options.no_loading or batch != options.batches[0] else loads(path)
             for threads in options.threads:
                 row = {"network": name, "precision": precision, "batch": batch, "threads": threads}
-                results.append(row | measure(path, precision, threads, options, clock) | {"loading": found})
+                results.append(row | measure(path, precision, threads, options) | {"loading": found})
                 print(line(results[-1]), flush=True)
     calls = tiny_calls(20 if options.quick else 60)
     means = geometric_means(results)
     print(summary(means, calls))
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    numbers = {"machine": machine(), "calls_us": calls, "means": means, "results": results}
-    options.json.write_text(json.dumps(numbers, indent=1) + "\n")
-    print(f"numbers: {options.json}")
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes")
+    target = options.json or (None if options.quick else RESULTS / "bench_cpu.json")
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        numbers = {"machine": machine(), "goals": GOALS, "calls_us": calls, "means": means, "results": results}
+        target.write_text(json.dumps(numbers, indent=1) + "\n")
+        print(f"numbers: {target}")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -68,73 +77,76 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16], help="batch sizes (default: 1 16)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (default: 1 2)")
-    parser.add_argument("--rounds", type=int, default=40, help="at most so many rounds a row (default: 40)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="time for a row, 3 rounds at least (default: 4)")
-    parser.add_argument("--quick", action="store_true", help="batch 1 and a second a row, without what loading takes")
+    parser.add_argument("--runs", type=int, default=120, help="at most so many runs a row (default: 120)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="time for a row, 3 rounds at least (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="batch 1 on one thread, a second a row, no loading")
     parser.add_argument("--no-loading", action="store_true", help="without what loading takes")
     parser.add_argument("--processor-time", action="store_true",
                         help="time the processor, not the clock: on busy machines, for one thread")  # fmt: skip
-    parser.add_argument("--json", type=Path, default=RESULTS / "bench_cpu.json", help="where the numbers go")
+    parser.add_argument("--json", type=Path, metavar="PATH",
+                        help="for the numbers (default: ci/results/bench_cpu.json; --quick: none)")  # fmt: skip
     return parser
 
 
-def measure(path: Path, precision: str, threads: int, options: argparse.Namespace, clock: Clock) -> Row:
+def measure(path: Path, precision: str, threads: int, options: argparse.Namespace) -> Row:
     """Milliseconds of each runtime, and how many times those of the others ours are."""
-    ready = sessions(path, threads)
-    results = {name: session.outputs() for name, session in ready.items()}
-    apart = {name: difference(found, results[BUILTIN]) for name, found in results.items()}
-    if max(apart.values()) > TOLERANCES[precision]:
-        raise SystemExit(f"results on {path.name} differ: {apart}")
-    times = turns({name: session.run for name, session in ready.items()}, options.rounds, options.seconds, clock)
+    model = load_model(path)
+    inputs = feeds(model)
+    effort = Effort(runs=options.runs, seconds=0.0, limit=options.seconds)
+    clock: Clock = time.process_time if options.processor_time else time.perf_counter
+    with ExitStack() as stack:
+        opened = {
+            title: stack.enter_context(open_runtime(name, path, threads=threads)) for title, name in RUNTIMES.items()
+        }
+        apart = differences(model, opened, inputs)
+        if max(apart.values()) > TOLERANCES[precision]:
+            raise SystemExit(f"results on {path.name} differ: {apart}")
+        runs = {title: run_of(runtime, inputs) for title, runtime in opened.items()}
+        times = take_turns(runs, effort, clock, sparing=SLOW)
+    ours = times[ONEDNN]
     return {
-        "milliseconds": {name: spread(np.array(values) * 1e3) for name, values in times.items()},
-        "ratios": {name: spread(ratios(times[ONEDNN], times[name])) for name in RUNTIMES if name != ONEDNN},
-        "differences": {name: float(f"{value:.2g}") for name, value in apart.items()},
+        "milliseconds": {title: spread([1e3 * median(turn) for turn in found.turns]) for title, found in times.items()},
+        "ratios": {title: spread(ours.ratios(found)) for title, found in others(times)},
+        "differences": {title: float(f"{value:.2g}") for title, value in apart.items()},
     }
 
 
-def turns(runs: Mapping[str, Run], rounds: int, seconds: float, clock: Clock) -> dict[str, list[float]]:
-    """Seconds of a run by runtime, one for each round; runtimes in `SLOW` sit out after their share of `seconds`."""
-    short = {name: timed(run, clock) < LONG for name, run in runs.items()}
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    spent = dict.fromkeys(runs, 0.0)
-    order = list(runs)
-    for done in range(rounds):
-        if done >= 3 and sum(spent.values()) > seconds:
-            break
-        order.append(order.pop(0))
-        for name in order:
-            if name in SLOW and done and spent[name] > seconds / len(runs):
-                continue
-            start = time.perf_counter()
-            times[name].append(turn(runs[name], short[name], clock))
-            spent[name] += time.perf_counter() - start
-    return times
+def others(times: Mapping[str, Times]) -> list[tuple[str, Times]]:
+    return [(title, found) for title, found in times.items() if title != ONEDNN]
 
 
-def turn(run: Run, is_short: bool, clock: Clock) -> float:
-    """Seconds of a run. Before short ones there is an untimed one: it wakes threads while others' go to sleep."""
-    if not is_short:
-        return timed(run, clock)
-    run()
-    return float(np.median([timed(run, clock) for _ in range(3)]))
+def differences(model: Model, opened: Mapping[str, Runtime], inputs: Feeds) -> dict[str, float]:
+    """The largest of an output, against LiteRT without its delegate."""
+    results = {t: {key: one.call(key, values) for key, values in inputs.items()} for t, one in opened.items()}
+    return {
+        title: max(
+            compare(model, signature, found[signature.key], results[BUILTIN][signature.key]).difference
+            for signature in model.signatures
+        )
+        for title, found in results.items()
+    }
 
 
-def timed(run: Run, clock: Clock) -> float:
-    """Seconds of one run."""
-    start = clock()
-    run()
-    return clock() - start
-
-
-def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Of turns of the same rounds."""
-    return [a / b for a, b in zip(ours, theirs, strict=False)]
+def run_of(runtime: Runtime, inputs: Feeds) -> Run:
+    """One call of each signature; of a single one with inputs set beforehand."""
+    if len(inputs) == 1:
+        ((key, values),) = inputs.items()
+        return runtime.prepared(key, values)
+    calls = [runtime.repeated(key, values) for key, values in inputs.items()]
+    return lambda: [call() for call in calls]
 
 
 def loads(path: Path) -> dict[str, dict[str, float]]:
-    """What loading takes, by runtime."""
-    return {runtime: {name: round(value, 3) for name, value in loading(runtime, path).items()} for runtime in RUNTIMES}
+    """What loading takes on one thread, by runtime: milliseconds to the first results, megabytes added."""
+    found = in_turn([*RUNTIMES.values()], path, [*feeds(load_model(path)).items()], threads=1)
+    return {title: _load(one) for title, one in zip(RUNTIMES, found, strict=True)}
+
+
+def _load(found: Loading) -> dict[str, float]:
+    numbers = {"load_ms": 1e3 * found.load_seconds, "ready_ms": 1e3 * found.ready_seconds}
+    if found.peak_bytes is not None and found.held_bytes is not None:
+        numbers |= {"peak_mb": found.peak_bytes / 1e6, "held_mb": found.held_bytes / 1e6}
+    return {name: round(value, 3) for name, value in numbers.items()}
 
 
 def geometric_means(results: Iterable[Row]) -> list[Row]:
@@ -147,10 +159,6 @@ def geometric_means(results: Iterable[Row]) -> list[Row]:
         | {name: round(geometric_mean(row["ratios"][name]["median"] for row in rows), 3) for name in (BUILTIN, XNNPACK)}
         for (precision, threads), rows in groups.items()
     ]
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    return float(np.exp(np.mean(np.log(list(values)))))
 
 
 def line(row: Row) -> str:

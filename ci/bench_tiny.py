@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
-from bench_runtimes import NUMPY, ONEDNN, XNNPACK, interpreter
+from bench_workloads import NUMPY, ONEDNN, RUNTIMES, XNNPACK
 from machine import spread
 from networks.builder import Builder
 
 from tflite_cupy import write_model
 from tflite_cupy.interpreter.graph import Model, TensorType
+from tflite_cupy.runtimes import open_runtime
 
 CALLS = 200
 
@@ -26,17 +25,15 @@ def tiny() -> Model:
 
 def tiny_calls(rounds: int) -> dict[str, dict[str, float]]:
     """Microseconds of a call of a signature runner; runtimes take turns of `CALLS` calls."""
-    values = {"x": np.ones((1, 4), np.float32), "y": np.ones((1, 4), np.float32)}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "tiny.tflite"
-        path.write_bytes(write_model(tiny()))
-        runners = {name: interpreter(name, path, 1).get_signature_runner() for name in (ONEDNN, NUMPY, XNNPACK)}
-    seen: dict[str, list[float]] = {name: [] for name in runners}
+    values, content = {name: np.ones((1, 4), np.float32) for name in "xy"}, write_model(tiny())
+    opened = {title: open_runtime(RUNTIMES[title], content, threads=1) for title in (ONEDNN, NUMPY, XNNPACK)}
+    calls = {title: runtime.repeated(None, values) for title, runtime in opened.items()}
+    seen: dict[str, list[float]] = {title: [] for title in calls}
     for _ in range(rounds):
-        for name, runner in runners.items():
-            runner(**values)
+        for title, call in calls.items():
+            call()
             start = time.perf_counter()
             for _ in range(CALLS):
-                runner(**values)
-            seen[name].append((time.perf_counter() - start) / CALLS * 1e6)
-    return {name: spread(values) for name, values in seen.items()}
+                call()
+            seen[title].append((time.perf_counter() - start) / CALLS * 1e6)
+    return {title: spread(values) for title, values in seen.items()}

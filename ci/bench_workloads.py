@@ -1,4 +1,4 @@
-"""What `ci/bench` runs on the CPU: networks in float32 and int8, with inputs from a seed."""
+"""What `ci/bench` runs on the CPU, and in which runtimes: networks in float32 and int8, with inputs from a seed."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ NETWORKS: Mapping[str, Callable[..., Model]] = {
 """Models by name, for a batch size; that of `autoencoder` has two signatures."""
 
 PRECISIONS = ("float32", "int8")
+
+ONEDNN, NUMPY, BUILTIN, XNNPACK = "oneDNN", "NumPy", "LiteRT", "LiteRT + XNNPACK"
+RUNTIMES = {ONEDNN: "onednn", NUMPY: "numpy", BUILTIN: "litert-builtin", XNNPACK: "litert"}
+"""This package with either kind of kernels, and LiteRT without and with its delegate, by title."""
 
 Feeds = dict[str, dict[str, np.ndarray]]
 """Inputs by name, by signature."""
@@ -75,13 +79,4 @@ def stored(values: np.ndarray, tensor: Tensor) -> np.ndarray:
     assert tensor.quantization is not None
     scale, offset = tensor.quantization.scales[0], tensor.quantization.zero_points[0]
     result: np.ndarray = np.clip(np.rint(values / scale) + offset, -128, 127).astype(np.int8)
-    return result
-
-
-def real(values: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """Real numbers that a tensor's elements stand for."""
-    if tensor.quantization is None:
-        return values
-    scale, offset = tensor.quantization.scales[0], tensor.quantization.zero_points[0]
-    result: np.ndarray = (values.astype(np.float32) - np.float32(offset)) * scale
     return result

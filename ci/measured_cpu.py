@@ -9,6 +9,10 @@ from typing import Any
 OURS, NUMPY, BUILTIN, XNNPACK = "oneDNN", "NumPy", "LiteRT", "LiteRT + XNNPACK"
 Row = Mapping[str, Any]
 
+GOALS = {"float32": 1.0, "int8": 1.5, "ready_ms": 1.0, "peak_mb": 1.2}
+"""Times that of LiteRT with XNNPACK, at most, in the geometric mean: runs of either precision, the way from the file to
+the first result, memory for that."""
+
 
 def section(numbers: Mapping[str, Any]) -> str:
     """A line for each network and precision: milliseconds of the first batch size and number of threads, all ratios."""
@@ -28,6 +32,8 @@ def section(numbers: Mapping[str, Any]) -> str:
         "The other columns are times ours (oneDNN) / LiteRT with XNNPACK, medians of runs taken in turn with the "
         "limits of their middle 80 %; below 1 this package is faster.",
         *_remarks(numbers, rows),
+        *_loading(rows),
+        *_goals(numbers.get("goals", {}), rows),
     ]
     return "\n".join([*lines, ""])
 
@@ -79,20 +85,89 @@ def _remarks(numbers: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
         f"Over all batch sizes the geometric means are {means}. A call of a signature that adds four numbers takes "
         f"{calls[OURS]['median']:.0f} us, {calls[XNNPACK]['median']:.0f} us in LiteRT."
     ]
-    loads = {id(row["loading"]): row["loading"] for row in rows if row["loading"]}.values()
-    if loads:
-        seconds, memory = (
-            geometric_mean(load[OURS][k] / load[XNNPACK][k] for load in loads) for k in ("ready_ms", "peak_mb")
-        )
-        lines.append(
-            f"Loading and the first call take {seconds:.1f} times as long as LiteRT's with XNNPACK, and {memory:.1f} "
-            "times as much memory (geometric means)."
-        )
     lines.append("{processor}, {processors} cores, Python {python}, NumPy {numpy}, oneDNN {onednn}, LiteRT {litert}."
                  .format_map(machine))  # fmt: skip
     if machine["load"] > machine["processors"]:
         lines.append(f"Other work kept the machine busy meanwhile (load {machine['load']:.1f}): the ratios tell more.")
     return lines
+
+
+def _loading(rows: Sequence[Row]) -> list[str]:
+    """A line for each network and precision that was loaded: milliseconds and megabytes, ours and LiteRT's."""
+    loaded = _loaded(rows)
+    if not loaded:
+        return []
+    columns = ["network", "", "first result, ms", XNNPACK, "peak memory, MB", XNNPACK, "after it, MB", XNNPACK]
+    lines = ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for row in loaded:
+        cells = [row["network"], row["precision"]]
+        for number in ("ready_ms", "peak_mb", "held_mb"):
+            cells += [f"{row['loading'][name][number]:.3g}" for name in (OURS, XNNPACK)]
+        lines.append(f"| {' | '.join(cells)} |")
+    means = [geometric_mean(_times(row, number) for row in loaded) for number in ("ready_ms", "peak_mb")]
+    lines += [
+        "",
+        "From the file to the first result, and the memory that the process then needs more than before, at its peak "
+        "and to stay; at batch 1 on one thread, each in a process of its own that has run another model. Geometric "
+        f"means: {means[0]:.1f} times as long as LiteRT with XNNPACK, {means[1]:.2f} times as much memory at the peak.",
+    ]
+    return lines
+
+
+def _loaded(rows: Sequence[Row]) -> list[Row]:
+    """The first row of each network and precision whose loading was measured, by precision."""
+    found: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        if "held_mb" in _first(row["loading"]):
+            found.setdefault((row["precision"], row["network"]), row)
+    return sorted(found.values(), key=lambda row: str(row["precision"]))
+
+
+def _first(loading: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next(iter(loading.values()), {})
+
+
+def _times(row: Row, number: str) -> float:
+    """Ours / LiteRT's with XNNPACK, of a number of loading."""
+    ours, theirs = (row["loading"][name][number] for name in (OURS, XNNPACK))
+    return float(ours / theirs)
+
+
+def _goals(goals: Mapping[str, float], rows: Sequence[Row]) -> list[str]:
+    """Which of the goals that the numbers name are met, and where they are missed by most."""
+    loaded = _loaded(rows)
+    figures = {
+        precision: (f"a run in {precision} takes", {_name(row): row["ratios"][XNNPACK]["median"] for row in rows
+                                                    if row["precision"] == precision})
+        for precision in ("float32", "int8")
+    } | {
+        "ready_ms": ("the first result takes", {_network(row): _times(row, "ready_ms") for row in loaded}),
+        "peak_mb": ("peak memory is", {_network(row): _times(row, "peak_mb") for row in loaded}),
+    }  # fmt: skip
+    lines = [
+        f"- {what} at most {goals[goal]:.2g}: {_verdict(found, goals[goal])}"
+        for goal, (what, found) in figures.items()
+        if found and goal in goals
+    ]
+    head = "Goals, as multiples of LiteRT with XNNPACK in the geometric mean:"
+    return ["", head, "", *lines] if lines else []
+
+
+def _verdict(found: Mapping[str, float], goal: float) -> str:
+    mean, beyond = geometric_mean(found.values()), sorted((v, name) for name, v in found.items() if v > goal)[::-1]
+    verdict = f"{mean:.2f}, {'met' if mean <= goal else 'missed'}"
+    if not beyond:
+        return f"{verdict} in every row."
+    named = ", ".join(f"{name} ({value:.2f})" for value, name in beyond[:3])
+    return f"{verdict}; more in {len(beyond)} of {len(found)} rows, most in {named}."
+
+
+def _network(row: Row) -> str:
+    return f"{row['network']} {row['precision']}"
+
+
+def _name(row: Row) -> str:
+    return f"{_network(row)}, batch {row['batch']}, {_threads(row['threads'])}"
 
 
 def _threads(count: int) -> str:

@@ -32,9 +32,11 @@ class GraphBuilder:
         self._tensors.append(Tensor(name or f"t{len(self._tensors)}", kind, fixed, signature, quantization=q))
         return len(self._tensors) - 1
 
-    def input(self, kind: TensorType, shape: Sequence[int | None] = (), name: str = "") -> int:
+    def input(
+        self, kind: TensorType, shape: Sequence[int | None] = (), name: str = "", q: Quantization | None = None
+    ) -> int:
         """An input of the graph."""
-        index = self.tensor(kind, shape, name)
+        index = self.tensor(kind, shape, name, q)
         self._inputs.append(index)
         return index
 

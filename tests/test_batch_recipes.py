@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import re
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,10 +13,9 @@ import pytest
 
 import tflite_cupy as lite
 from tests.models import scorer
+from tests.pages import ROOT, files, run_file
 
-ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "batches.md").read_text("utf-8")
-RECIPES = dict(re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+RECIPES = files(ROOT / "docs" / "batches.md")
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'ray[data]'")
 needs_serve = pytest.mark.skipif(
@@ -39,18 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, name: str, code: str | None = None) -> str:
     """Run a file of `folder`, written first if `code` is given, and return what it prints."""
-    if code is not None:
-        (folder / name).write_text(code, "utf-8")
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)]),
-        "HOME": str(folder),  # Ray writes a token there
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    done = subprocess.run(
-        [sys.executable, name], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
+    return run_file(folder, name, code, RAY_USAGE_STATS_ENABLED="0")
 
 
 def scores(x: np.ndarray) -> np.ndarray:

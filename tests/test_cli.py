@@ -107,7 +107,7 @@ def test_strings_are_saved_without_pickle(run: Run, echo: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("inputs", "says"),
     [
-        (["lefd=1"], "no input is named 'lefd'. Did you mean left? There are: left, right."),
+        (["lefd=1"], "no input is named 'lefd'. Did you mean 'left'? There are: left, right."),
         (["left=1"], "no value for 'right'; the inputs are: left, right."),
         ([], "--input left=random --input right=random"),
         (["left"], "expected name=value"),
@@ -147,7 +147,7 @@ def test_several_signatures_need_a_name(run: Run, adder: Callable[..., Path]) ->
     assert "several signatures: add, plus" in err
     code, _, err = run("run", adder("add", "plus"), "--signature", "pluss")
     assert code == 2
-    assert "Did you mean plus? There are: add, plus." in err
+    assert "Did you mean 'plus'? There are: add, plus." in err
 
 
 def test_serving_default_needs_no_name(run: Run, adder: Callable[..., Path]) -> None:

@@ -218,7 +218,7 @@ def test_integers_from_calibration_data(
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
-        ({"imag": (4, 64)}, "Did you mean image?"),
+        ({"imag": (4, 64)}, "Did you mean 'image'?"),
         ({"image": (4, 4, 4, 64)}, "image has shape [4, 4, 4, 64] in the calibration data"),
         ({"image": (4, 64), "dtype": "float64"}, "the model takes float32"),
     ],

@@ -25,13 +25,13 @@ FLOORS = (  # of the interpreter, from the ground up: a file sees its own floor 
     ("ops",),
     ("runtime",),
     ("session",),
-    ("runner", "report"),
+    ("runner", "report", "profile"),
     ("classic",),
 )
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms} | {"__init__": len(FLOORS)}
 HEAVY = {  # optional packages, who may import them, and that inside functions only
     "cupy": ("delegates/gpu/",),
-    "tensorflow": ("delegates/flex/", "converter/", "tflite_cupy/commands/demo_models.py"),
+    "tensorflow": ("delegates/flex/", "converter/", "tflite_cupy/commands/demo_models.py", "tflite_cupy/runtimes.py"),
     "keras": ("delegates/flex/", "converter/", "tflite_cupy/commands/demo_models.py"),
 }
 SHARED = "interpreter/ops/shared/"

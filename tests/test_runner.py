@@ -139,6 +139,18 @@ def test_strings_keep_their_bytes(value: Any) -> None:
     assert {type(item) for item in row.flat} == {bytes}
 
 
+def test_whole_numbers_keep_their_bits() -> None:
+    """NumPy reads integers of 2**63 and more beside smaller ones as floats."""
+    b = GraphBuilder()
+    x = b.input(TensorType.UINT64, [None], "x")
+    same = runner(lite.write_model(model(b.graph([x]), signatures={"s": (0, {"x": x}, {"y": x})})), "s")
+    assert same(x=[2**64 - 1, 1])["y"].tolist() == [2**64 - 1, 1]
+    assert same(x=[])["y"].tolist() == []
+    for wrong in ([2**63, -1], [2**64, 1], [2**63, 0.5]):
+        with pytest.raises(lite.InputError, match=r"^Cannot set tensor"):
+            same(x=wrong)
+
+
 class Foreign:
     """An array on a device, which NumPy may not read."""
 

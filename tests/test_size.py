@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("tflite_cupy", "interpreter", "delegates", "converter", "tests", "ci")
+FOLDERS = ("tflite_cupy", "interpreter", "delegates", "converter", "tests", "ci", "examples")
 SUFFIXES = {".py", ".cu", ".cuh", ".h", ".sh"}
 EXEMPT = {"interpreter/format/schema.py"}  # one declarative table
 FILES = {str(p.relative_to(ROOT)): p for f in FOLDERS for p in sorted((ROOT / f).rglob("*")) if p.suffix in SUFFIXES}

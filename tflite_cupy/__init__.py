@@ -34,15 +34,17 @@ from .interpreter.format.writer import write_model
 from .interpreter.graph import TensorSpec, TensorType
 from .interpreter.limits import Limits
 from .interpreter.ops.custom_op import CustomOp, custom_op
+from .interpreter.profile import Profile
 from .interpreter.report import DelegationReport
 from .interpreter.runner import SignatureRunner
 from .interpreter.runtime.delegate import Delegate
 from .interpreter_api import Interpreter, InterpreterWithCustomOps, load_delegate
 from .quantizer_api import quantize, quantize_with_report
-
-__version__ = "0.1.0"
+from .verify import Comparison, compare_runtimes
+from .version import __version__
 
 __all__ = [
+    "Comparison",
     "ConversionError",
     "CustomOp",
     "Delegate",
@@ -61,6 +63,7 @@ __all__ = [
     "OpsSet",
     "Optimize",
     "PolicyError",
+    "Profile",
     "QuantizationReport",
     "SignatureBatcher",
     "SignatureRunner",
@@ -71,6 +74,8 @@ __all__ = [
     "TensorType",
     "TfliteError",
     "UnsupportedError",
+    "__version__",
+    "compare_runtimes",
     "custom_op",
     "load_delegate",
     "load_model",

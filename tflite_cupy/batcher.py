@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import uuid
@@ -16,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from .interpreter.details import as_array, blank
-from .interpreter.errors import InputError
+from .interpreter.errors import InputError, did_you_mean
 from .interpreter.graph import Signature, Tensor
 from .interpreter.runner import SignatureRunner
 from .interpreter_api import Interpreter
@@ -199,8 +198,7 @@ def _forget(token: str) -> None:
 
 
 def _suggestion(name: object, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(str(name), map(str, known), 1)
-    return (f"Did you mean {near[0]!r}? " if near else "") + f"Known names: {', '.join(map(str, known)) or 'none'}."
+    return f"{did_you_mean(name, known)}Known names: {', '.join(map(str, known)) or 'none'}."
 
 
 def _batch_of(inputs: Mapping[str, Tensor], signature: Signature) -> int | None:

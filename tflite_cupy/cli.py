@@ -17,7 +17,20 @@ from .commands.arguments import UsageError
 from .commands.output import add_json, emit_json
 from .interpreter.errors import InputError, MissingDependencyError, TfliteError
 
-COMMANDS = ("demo", "convert", "inspect", "run", "report", "completion", "doctor")
+COMMANDS = (
+    "demo",
+    "convert",
+    "inspect",
+    "run",
+    "report",
+    "visualize",
+    "profile",
+    "benchmark",
+    "verify",
+    "serve",
+    "completion",
+    "doctor",
+)
 FAILED, USAGE, ENVIRONMENT = 1, 2, 3
 
 
@@ -47,7 +60,7 @@ def _exit_code(error: TfliteError) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    from . import __version__
+    from .version import __version__
 
     root = argparse.ArgumentParser(
         prog="tflite-cupy", description="Run .tflite models by signature on GPU, CPU and TensorFlow."

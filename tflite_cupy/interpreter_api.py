@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, NoReturn
 
 from .delegates.cpu import CpuDelegate
-from .delegates.flex import FlexDelegate
+from .delegates.flex import FlexDelegate, PlannedFlexDelegate
 from .delegates.gpu import CupyGpuDelegate, PlannedGpuDelegate, available, check_precision
 from .interpreter.classic import BaseInterpreter, OpResolverType
 from .interpreter.errors import InputError, MissingDependencyError, UnsupportedError
@@ -37,7 +37,8 @@ class Interpreter(BaseInterpreter):
     `experimental_delegates` takes delegates of this package's kind. Ours are keyword-only:
 
     device: "auto" (the GPU where there is one), "gpu" (MissingDependencyError without one), "cpu".
-    dry_run: plans for a GPU, whether there is one or not, and runs nothing: for `delegation_report`.
+    dry_run: plans for a GPU and for TensorFlow, whether they are there or not, and runs nothing: for
+        `delegation_report`.
     precision: of float32 convolutions and matrix products on the GPU: "strict" (float32), "tf32" or "fp16" (operands of
         that type, sums of float32), "auto" (tf32 where the GPU has it, as TensorFlow does).
     cpu_kernels: "onednn" (the extra `fast`; quantised results within one step of the reference's an operator), "numpy"
@@ -89,7 +90,7 @@ class Interpreter(BaseInterpreter):
         super().__init__(
             model_path,
             model_content,
-            [*named, *further, *gpu, cpu, _flex(flex, limits)],
+            [*named, *further, *gpu, cpu, _flex(flex, limits, dry_run)],
             keep_all=experimental_preserve_all_tensors,
             require=require,
             absent={"gpu": why_not} if why_not else {},
@@ -149,9 +150,10 @@ def _gpu(device: str, precision: str, dry_run: bool) -> tuple[list[Delegate], st
     return [], reason
 
 
-def _flex(policy: str | Sequence[str] | None, limits: Limits) -> FlexDelegate:
+def _flex(policy: str | Sequence[str] | None, limits: Limits, dry_run: bool) -> FlexDelegate:
     constant, tensor = limits.max_flex_const_bytes, limits.max_tensor_bytes
-    return FlexDelegate(
+    kind = PlannedFlexDelegate if dry_run else FlexDelegate
+    return kind(
         limits.flex if policy is None else policy,
         max_constant_bytes=sys.maxsize if constant is None else constant,
         max_tensor_bytes=sys.maxsize if tensor is None else tensor,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..interpreter.errors import InputError, MissingDependencyError
+from ..interpreter.errors import InputError, MissingDependencyError, did_you_mean
 
 
 class UsageError(InputError):
@@ -101,6 +100,5 @@ def known(kind: str, name: str, names: Iterable[str]) -> str:
     names = list(names)
     if name in names:
         return name
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
-    raise UsageError(f"no {kind} is named {name!r}.", hint=f"{hint}There are: {', '.join(names) or 'none'}.")
+    hint = f"{did_you_mean(name, names)}There are: {', '.join(names) or 'none'}."
+    raise UsageError(f"no {kind} is named {name!r}.", hint=hint)

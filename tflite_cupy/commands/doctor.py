@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import __version__
 from ..delegates.cpu import kernels_in_use
 from ..delegates.cpu.onednn.binding import library
 from ..delegates.gpu import CupyGpuDelegate, available, cublaslt
 from ..interpreter.errors import MissingDependencyError, TfliteError
+from ..version import __version__
 from .output import result, table
 
 

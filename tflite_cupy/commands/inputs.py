@@ -43,7 +43,7 @@ def read_inputs(arguments: argparse.Namespace, entry: Entry, *, fill: bool = Fal
     """
     details = entry.inputs
     given = dict(_named("--input", arguments.input, details))
-    shapes = {name: _shape(name, text) for name, text in _named("--input-shape", arguments.input_shape, details)}
+    shapes = read_shapes(arguments, details)
     missing = [name for name in details if name not in given and name not in shapes]
     if missing and not fill:
         example = " ".join(f"--input {name}=random" for name in missing)
@@ -55,6 +55,11 @@ def read_inputs(arguments: argparse.Namespace, entry: Entry, *, fill: bool = Fal
     ordered = [*given, *(name for name in details if name not in given)]
     values = {name: maker.read(name, given.get(name, "random"), details[name]) for name in ordered}
     return {name: values[name] for name in details}
+
+
+def read_shapes(arguments: argparse.Namespace, details: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes by input name, as `--input-shape` gives them. Raises UsageError."""
+    return {name: _shape(name, text) for name, text in _named("--input-shape", arguments.input_shape, details)}
 
 
 def _named(option: str, arguments: Sequence[str], details: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
