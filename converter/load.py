@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..interpreter.errors import ConversionError
+from ..interpreter.errors import ConversionError, did_you_mean
 from .functions import Body, Library, graph_body
 from .inline import Argument, Spec
 from .keras_models import traced
@@ -76,8 +75,7 @@ def load_saved_model(path: str, signature_keys: Sequence[str] | None) -> Source:
 def _traced(key: str, functions: Mapping[str, Any], signatures: Sequence[str]) -> Any:
     """The one trace of a function of a SavedModel that is no signature."""
     if key not in functions:
-        near = difflib.get_close_matches(key, [*signatures, *functions], 1)
-        hint = f"Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(key, [*signatures, *functions]).strip()
         keys = ",".join(signatures or functions)
         raise ConversionError(f"Invalid signature key '{key}' found. Valid keys are '{keys}'.", hint=hint)
     traces = functions[key].concrete_functions
