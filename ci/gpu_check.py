@@ -1,20 +1,24 @@
 """Checks the GPU delegate on a real GPU and writes what it found as JSON: `python ci/gpu_check.py [STAGE...]`.
 
 Each stage is a process of its own with a time limit; one that fails does not stop the next, and what it found before is
-kept. Needs CuPy and pytest; neither TensorFlow nor a network. All stages take less than ten minutes together: after
-`DEADLINE` seconds what is left is stopped.
+kept. Needs CuPy and pytest; neither TensorFlow nor a network. After `DEADLINE` seconds, less than ten minutes, what is
+left is stopped; `--rest` goes on with the stages that today's report of this device, in `--out` or ci/gpu_results, has
+not got yet. All of them take three such runs.
 
     device      the device, the versions, its ceilings: copies, matrix products, launches
-    primitives  device functions of delegates/gpu/cuda over many values, against the same text built by g++
     models      whole networks: launched one by one, captured, replayed; against the CPU delegate
-    threads     eight threads over one interpreter of four signatures, every output checked; CuPy, torch, JAX arrays
+    benchmarks  times of a call, device to device and NumPy to NumPy, against the floor of the device and the prediction
+    peers       times of torch and JAX with the same weights
+    sanitizer   compute-sanitizer's four tools over small networks
     operators   every operator and combination of element types that the reference takes, with random shapes
+    primitives  device functions of delegates/gpu/cuda over many values, against the same text built by g++
+    tuned       the benchmarks again, with products in the ways that TFLITE_CUPY_TUNE=1 finds fastest
+    threads     eight threads over one interpreter of four signatures, every output checked; CuPy, torch, JAX arrays
     library     products that cuBLASLt computes: against the CPU delegate, and their times beside kernels of ours
     memory      what thousands of calls and many loads leave behind; what happens where memory ends
-    benchmarks  times of a call, device to device and NumPy to NumPy, against the floor of the device
-    sanitizer   compute-sanitizer's four tools over small networks
+    start       from a new process to the first result, without and with kernels kept on disk
     suite       the tests that are marked `gpu`
-    peers       times of torch and JAX with the same weights
+    compiled    times of torch.compile with the same weights, minutes for each network
 
 Exit status: 0 if all stages passed, 1 if one failed, 3 without a GPU.
 """
@@ -49,6 +53,8 @@ from tflite_cupy.delegates.gpu.cupy_device import import_cupy
 DEADLINE = 560.0
 """Seconds for all stages."""
 
+NO_TIME = "no time was left"
+
 LEAST = 10.0
 """A stage that would get less time is not started."""
 
@@ -61,7 +67,7 @@ def run_stage(name: str, target: str, folder: Path, seconds: float) -> dict[str,
     stage, began = STAGES[name], time.monotonic()
     limit = min(stage.seconds, seconds)
     if limit < LEAST:
-        return {"passed": stage.is_optional, "skipped": "no time was left", "seconds": 0.0}
+        return {"passed": stage.is_optional, "skipped": NO_TIME, "seconds": 0.0}
     partial = folder / f"{name}.partial.json"
     partial.unlink(missing_ok=True)
     command = [sys.executable, __file__, "--run", name, "--device", target, "--seconds", f"{limit - GRACE:.0f}"]
@@ -102,6 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--deadline", type=float, default=DEADLINE, help="seconds for all stages (default: %(default)s)"
     )
+    parser.add_argument("--rest", action="store_true", help="leave out stages that today's report has")
     parser.add_argument("--run", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--partial", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=60.0, help=argparse.SUPPRESS)
@@ -128,13 +135,14 @@ def main() -> int:
         print(f"error: no GPU to check on: {reason}", file=sys.stderr)
         return 3
     path, report = _report(options.out, options.device)
-    for name in options.stages or STAGES:
+    chosen = [name for name in options.stages or STAGES if not (options.rest and _is_known(report["stages"].get(name)))]
+    for name in chosen:
         left = options.deadline - (time.monotonic() - began)
         report["stages"][name] = result = run_stage(name, options.device, options.out, left)
         path.write_text(json.dumps(report, indent=1) + "\n")
         print(f"{name}: {_said(result)} in {result['seconds']} s", flush=True)
     print(f"numbers: {path}")
-    return 0 if all(report["stages"][name]["passed"] for name in options.stages or STAGES) else 1
+    return 0 if all(report["stages"][name]["passed"] for name in chosen) else 1
 
 
 def _report(folder: Path, target: str) -> tuple[Path, dict[str, Any]]:
@@ -149,6 +157,11 @@ def _report(folder: Path, target: str) -> tuple[Path, dict[str, Any]]:
     if before is not None:
         report["stages"] = json.loads(before.read_text())["stages"]
     return folder / name, report
+
+
+def _is_known(result: dict[str, Any] | None) -> bool:
+    """Whether a stage was run to its end."""
+    return result is not None and result["passed"] and result.get("skipped") != NO_TIME
 
 
 def _said(result: dict[str, Any]) -> str:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 PEERS = ("torch eager", "torch graph", "torch.compile", "jax.jit")
-COLUMNS = ("model", "batch", "precision", "tflite-cupy", "floor", "launches", *PEERS, "NumPy to NumPy")
+COLUMNS = (
+    *("model", "batch", "precision", "tflite-cupy", "tuned", "predicted", "floor", "launches"),
+    *(*PEERS, "NumPy to NumPy"),
+)
 
 
 def newest(folder: Path) -> dict[str, Any] | None:
@@ -22,14 +25,15 @@ def section(report: Mapping[str, Any] | None) -> str:
     """The table as Markdown."""
     if report is None:
         return "Not yet measured.\n"
-    peers = {_key(row, row["peer"]): row for row in _rows(report, "peers")}
+    others = {_key(row, row["peer"]): row for stage in ("peers", "compiled") for row in _rows(report, stage)}
+    others |= {_key(row, "tuned"): row for row in _rows(report, "tuned")}
     lines = [
         f"| {' | '.join(COLUMNS)} |",
         "|---" * len(COLUMNS) + "|",
-        *(_line(row, peers) for row in _rows(report, "benchmarks")),
+        *(_line(row, others) for row in _rows(report, "benchmarks")),
         "",
         "Milliseconds of a call with inputs and outputs on the GPU, medians of 50 after 10; the floor is what "
-        "launches, arithmetic and bandwidth allow.",
+        "launches, arithmetic and bandwidth allow. Tuned: TFLITE_CUPY_TUNE=1.",
         _where(report),
     ]
     failed = [name for name, stage in report["stages"].items() if not stage["passed"]]
@@ -38,10 +42,13 @@ def section(report: Mapping[str, Any] | None) -> str:
     return "\n".join([*lines, ""])
 
 
-def _line(row: Mapping[str, Any], peers: Mapping[Any, Mapping[str, Any]]) -> str:
-    others = (_shown(peers.get(_key(row, peer), {}).get("device_ms")) for peer in PEERS)
-    cells = [row["model"], row["batch"], row["precision"], _shown(row.get("device_ms")), _shown(row.get("floor_ms"))]
-    return f"| {' | '.join(map(str, [*cells, row.get('launches', '-'), *others, _shown(row.get('host_ms'))]))} |"
+def _line(row: Mapping[str, Any], others: Mapping[Any, Mapping[str, Any]]) -> str:
+    tuned, *peers = (_shown(others.get(_key(row, name), {}).get("device_ms")) for name in ("tuned", *PEERS))
+    ours, predicted, floor, host = (
+        _shown(row.get(name)) for name in ("device_ms", "expected_ms", "floor_ms", "host_ms")
+    )
+    cells = [row["model"], row["batch"], row["precision"], ours, tuned, predicted, floor, row.get("launches", "-")]
+    return f"| {' | '.join(map(str, [*cells, *peers, host]))} |"
 
 
 def _where(report: Mapping[str, Any]) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Hashable, Mapping
+from operator import itemgetter
 from typing import TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
+
+_place = itemgetter(0, 1)
 
 
 def place(sizes: Mapping[Key, int], lives: Mapping[Key, tuple[int, int]], alignment: int) -> tuple[dict[Key, int], int]:
@@ -23,7 +27,6 @@ def place(sizes: Mapping[Key, int], lives: Mapping[Key, tuple[int, int]], alignm
                 if offset + nbytes <= start:
                     break
                 offset = max(offset, end)
-        placed.append((offset, offset + nbytes, key))
-        placed.sort(key=lambda p: p[:2])
+        insort(placed, (offset, offset + nbytes, key), key=_place)
         top = max(top, offset + nbytes)
     return {key: offset for offset, _, key in placed}, top

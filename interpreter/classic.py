@@ -22,7 +22,6 @@ from .report import DelegationReport, delegation_report
 from .runner import SignatureRunner
 from .runtime.delegate import Delegate
 from .runtime.engine import Engine
-from .runtime.recording import Recorder
 from .session import Session
 
 _BYTES = bytes | bytearray | memoryview
@@ -190,14 +189,8 @@ class BaseInterpreter:
         The `Profile` that this gives knows of the calls that have ended before the block did. Other calls run at full
         speed again. Raises StateError within another such block of the same interpreter.
         """
-        if self._engine.recorder is not None:
-            raise StateError("this interpreter is being profiled already.", hint="End the other profile first.")
-        recorder = self._engine.recorder = Recorder()
-        try:
+        with self._engine.recorded() as recorder:
             yield Profile(self.model, recorder)
-        finally:
-            recorder.close()
-            self._engine.recorder = None
 
     def _signature(self, key: str | None) -> Signature:
         if key is None:

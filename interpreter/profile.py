@@ -2,8 +2,9 @@
 
 A node's own time is what went by between the end of the node before it and its own. Nodes that are computed as one (a
 convolution and its activation, in one primitive or launch) are one entry under the first of them, the head, which has
-all of the time and names the others. A control-flow node's total has the subgraphs that it runs, its own time has not,
-so own times add up. Being recorded adds about a microsecond to each node.
+all of the time and names the others. A control-flow node's total has the subgraphs that it runs, its own time has not.
+Own times of nodes, copies, planning, waiting, of the call itself and of getting from node to node add up to what the
+calls took. Being recorded adds about a microsecond to each node, and two to getting to the next.
 
 Where a GPU runs the nodes, their times are the device's, and their kernels are launched one by one: without a profile
 they run as a graph, which takes less time where kernels are small.
@@ -18,6 +19,7 @@ from typing import Any
 
 from .graph import Model, Node
 from .runtime.recording import Kind, Recorder, Span, Task, Total
+from .words import aligned, count, printable, shortened
 
 SCHEMA_VERSION = 1
 """Of `Profile.to_json`."""
@@ -140,15 +142,20 @@ class Profile:
         return self._seconds(Kind.WAIT)
 
     @property
-    def rest_seconds(self) -> float:
-        """What no node, copy, plan or other call accounts for: checking inputs, getting from node to node."""
-        known = (Kind.NODE, Kind.COPY, Kind.PLAN, Kind.WAIT)
-        return max(self.wall_seconds - sum(self._seconds(kind) for kind in known), 0.0)
+    def passing_seconds(self) -> float:
+        """Getting from node to node: into partitions and subgraphs, passing tensors on, being recorded."""
+        return self._seconds(Kind.SUBGRAPH) + self._seconds(Kind.PARTITION)
+
+    @property
+    def call_seconds(self) -> float:
+        """The calls themselves: checking inputs, finding plans, handing out outputs."""
+        return self._seconds(Kind.CALL)
 
     @property
     def covered(self) -> float:
-        """The part of `wall_seconds` that is accounted for, 0 to 1."""
-        return 1 - self.rest_seconds / self.wall_seconds if self._recorder.wall else 1.0
+        """The part of `wall_seconds` that nodes, copies, planning and waiting took, 0 to 1."""
+        known = (Kind.NODE, Kind.COPY, Kind.PLAN, Kind.WAIT)
+        return sum(map(self._seconds, known)) / self.wall_seconds if self._recorder.wall else 1.0
 
     def __str__(self) -> str:
         return self.table()
@@ -157,8 +164,9 @@ class Profile:
         """For people, in 80 columns. by: "operator", "node" or "both"; top: rows of each table."""
         if not self.calls:
             return "no calls"
-        each, percent = f"{1e3 * self.wall_seconds / self.calls:.3f} ms", f"{100 * self.covered:.1f} %"
-        parts = [f"{_count(self.calls, 'call')}, {each} each; {percent} of that is accounted for"]
+        nodes = sum(node.seconds for node in self.nodes)
+        each, share = self._time(self.wall_seconds)[0], self._time(nodes)[1]
+        parts = [f"{count(self.calls, 'call')}, {each} ms each; nodes take {share} of that"]
         if by in ("operator", "both"):
             parts.append(self._operator_table(top))
         if by in ("node", "both"):
@@ -174,7 +182,8 @@ class Profile:
             "covered": self.covered,
             "planning_seconds": self.planning_seconds,
             "waiting_seconds": self.waiting_seconds,
-            "rest_seconds": self.rest_seconds,
+            "passing_seconds": self.passing_seconds,
+            "call_seconds": self.call_seconds,
             "operators": [asdict(row) for row in self.by_operator()],
             "delegates": [asdict(row) for row in self.by_delegate()],
             "copies": [asdict(row) for row in self.copies],
@@ -228,19 +237,20 @@ class Profile:
         )
 
     def _operator_table(self, top: int) -> str:
+        operators = self.by_operator()
         rows = [
-            (row.operator, str(row.nodes or ""), str(row.fused or ""), self._runs(row.calls), *self._time(row.seconds))
-            for row in self.by_operator()
+            (row.operator, str(row.nodes or ""), str(row.fused or ""), row.calls, row.seconds)
+            for row in operators[:top]
         ]
-        shown = rows[:top]
-        if len(rows) > top:
-            rest = sum(row.seconds for row in self.by_operator()[top:])
-            shown.append((f"{len(rows) - top} more", "", "", "", *self._time(rest)))
-        others = [(f"copies: {row.what}", self._runs(row.count), row.seconds) for row in self.copies]
-        others += [("planning", "", self.planning_seconds), ("waiting for other calls", "", self.waiting_seconds)]
-        others = [other for other in others if other[2]] + [("rest", "", self.rest_seconds)]
-        shown += [(name, "", "", runs, *self._time(seconds)) for name, runs, seconds in others]
-        return _aligned(("operator", "nodes", "fused", "runs", "ms a call", "share"), shown, (34, 5, 5, 6, 10, 7))
+        if left := operators[top:]:
+            rows.append((f"{len(left)} more", "", "", 0, sum(row.seconds for row in left)))
+        rows += [(f"copies: {row.what}", "", "", row.count, row.seconds) for row in self.copies]
+        others = [("planning", self.planning_seconds), ("waiting for other calls", self.waiting_seconds)]
+        others = [other for other in others if other[1]]
+        others += [("getting from node to node", self.passing_seconds), ("the call itself", self.call_seconds)]
+        rows += [(name, "", "", 0, seconds) for name, seconds in others]
+        cells = [(name, nodes, fused, self._runs(runs), *self._time(spent)) for name, nodes, fused, runs, spent in rows]
+        return _table(("operator", "nodes", "fused", "runs", "ms a call", "share"), cells, 34)
 
     def _node_table(self, top: int) -> str:
         rows = []
@@ -248,13 +258,13 @@ class Profile:
             name = node.operator + (f" +{len(node.fused)}" if node.fused else "")
             if node.kernels:
                 name = f"{name} ({node.kernels[-1]})"
-            tensor = _cut(node.tensor, 15, front=True)
+            tensor = node.tensor
             if node.total_seconds > 1.01 * node.seconds:
-                tensor = f"total {1e3 * node.total_seconds / self.calls:.3f}"
-            place = f"{node.subgraph}:{node.node}"
+                tensor = f"total {self._time(node.total_seconds)[0]}"
+            place, tensor = f"{node.subgraph}:{node.node}", shortened(printable(tensor), 15)
             rows.append((place, name, node.delegate, self._runs(node.calls), *self._time(node.seconds), tensor))
         headers = ("node", "operator", "on", "runs", "ms a call", "share", "tensor")
-        return _aligned(headers, rows, (6, 28, 4, 5, 9, 7, 15), left=(1, 2, 6))
+        return _table(headers, rows, 28, left=(1, 2, 6))
 
     def _runs(self, count: int) -> str:
         """Times a call."""
@@ -299,27 +309,7 @@ def _sums(nodes: Iterable[NodeTime]) -> tuple[int, float]:
     return sum(calls for calls, _ in pairs), sum(seconds for _, seconds in pairs)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _cut(text: str, width: int, *, front: bool = False) -> str:
-    """At most `width` characters: the beginning of a text, or its end where the front is cut off."""
-    if len(text) <= width:
-        return text
-    return f"..{text[2 - width :]}" if front else f"{text[: width - 2]}.."
-
-
-def _aligned(
-    headers: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int], left: Collection[int] = (0,)
-) -> str:
-    """Lines of columns with a space between them, numbers to the right."""
-    lines = []
-    for row in (headers, *rows):
-        cells = (_cut(cell, width) for cell, width in zip(row, widths, strict=True))
-        lines.append(
-            " ".join(
-                c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))
-            )
-        )
-    return "\n".join(line.rstrip() for line in lines)
+def _table(headers: Sequence[str], rows: Iterable[Sequence[str]], most: int, left: Collection[int] = (0,)) -> str:
+    """Lines of columns with a space between them; cells take `most` characters at most."""
+    cells = [[shortened(printable(cell), most) for cell in row] for row in rows]
+    return "\n".join(aligned([headers, *cells], left, gap=1))

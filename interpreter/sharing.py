@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 from collections.abc import Callable
 from threading import Lock
@@ -38,3 +39,23 @@ def shared(key: tuple[object, ...], make: Callable[[], np.ndarray]) -> np.ndarra
             array.flags.writeable = False
             _arrays[key] = array
         return array
+
+
+def release(array: np.ndarray) -> None:
+    """Take the pages that hold a constant out of this process, if they are a mapped file's: for those that have made
+    their own copy of it. Whoever reads it still gets them back from the system's cache of the file."""
+    root: object = array
+    while isinstance(root, np.ndarray):
+        first, root = root, root.base
+    mapped = root.obj if isinstance(root, memoryview) else root
+    if not isinstance(mapped, mmap.mmap) or not array.flags.c_contiguous or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    offset = _address(array) - _address(first)
+    start = offset // mmap.PAGESIZE * mmap.PAGESIZE
+    if array.nbytes:
+        mapped.madvise(mmap.MADV_DONTNEED, start, offset + array.nbytes - start)
+
+
+def _address(array: np.ndarray) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

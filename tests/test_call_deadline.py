@@ -89,7 +89,7 @@ def test_waiting_for_a_turn_counts() -> None:
 @pytest.mark.parametrize("wrong", ["1", float("nan"), [1]])
 def test_what_is_no_time(wrong: Any) -> None:
     add = runner(add_sub())
-    with pytest.raises(lite.InputError, match="deadline_ms=.* is no time"):
+    with pytest.raises(lite.InputError, match=r"deadline_ms=.* is no time"):
         add.call({"x": X, "y": X}, deadline_ms=wrong)
     with pytest.raises(lite.LimitError, match="deadline_ms = -1"):
         add.call({"x": X, "y": X}, deadline_ms=-1)

@@ -58,12 +58,27 @@ def test_a_stage_on_the_emulated_device(stage: str, tmp_path: Path) -> None:
 def test_an_unknown_stage() -> None:
     done = check("guesses")
     assert done.returncode == 2
-    assert "unknown stage 'guesses'; there are device, primitives, " in done.stderr
+    assert "unknown stage 'guesses'; there are device, models, " in done.stderr
 
 
 def test_no_time_left(tmp_path: Path) -> None:
     assert not gpu_check.run_stage("models", "emulated", tmp_path, seconds=1.0)["passed"]
     assert gpu_check.run_stage("peers", "emulated", tmp_path, seconds=1.0)["skipped"] == "no time was left"
+
+
+def test_the_rest_is_what_has_not_run_to_its_end(tmp_path: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("no g++ to build kernels for the host")
+    options = "device", "sanitizer", "suite", "--device", "emulated", "--out", str(tmp_path)
+    assert check(*options).stdout.count(" in ") == 3
+    (path,) = tmp_path.iterdir()
+    report = json.loads(path.read_text())
+    report["stages"]["suite"] = {"passed": True, "skipped": gpu_check.NO_TIME, "seconds": 0.0}
+    path.write_text(json.dumps(report))
+    again = check(*options, "--rest")
+    assert again.returncode == 0
+    assert again.stdout.startswith("suite: ")
+    assert again.stdout.count(" in ") == 1
 
 
 def test_what_a_stage_found_survives_it(tmp_path: Path) -> None:
@@ -204,14 +219,16 @@ def report(date: str, **stages: Any) -> dict[str, Any]:
 
 def test_the_table_of_a_report() -> None:
     ours = {"model": "ResNet50", "batch": 64, "precision": "tf32"}
-    times = {"device_ms": 4.0, "host_ms": 9.5, "floor_ms": 2.671, "launches": 57}
+    times = {"device_ms": 4.0, "host_ms": 9.5, "floor_ms": 2.671, "expected_ms": 3.5, "launches": 57}
     measured = report(
         "2026-12-01",
         benchmarks={"passed": True, "rows": [ours | times]},
+        tuned={"passed": True, "rows": [ours | {"device_ms": 3.75, "tuned": True}]},
         peers={"passed": False, "rows": [ours | {"peer": "jax.jit", "device_ms": 5.0}]},
+        compiled={"passed": True, "rows": [ours | {"peer": "torch.compile", "device_ms": 4.5}]},
     )
     text = measured_gpu.section(measured)
-    assert "| ResNet50 | 64 | tf32 | 4 | 2.67 | 57 | - | - | - | 5 | 9.5 |\n" in text
+    assert "| ResNet50 | 64 | tf32 | 4 | 3.75 | 3.5 | 2.67 | 57 | - | - | 4.5 | 5 | 9.5 |\n" in text
     assert "NVIDIA H100, CuPy 14.2.0, 2026-12-01.\n" in text
     assert text.endswith("that failed: peers.\n")
 

@@ -19,7 +19,7 @@ SEES = {
     "tflite_cupy": {"tflite_cupy", "interpreter", "delegates", "converter"},
 }
 FLOORS = (  # of the interpreter, from the ground up: a file sees its own floor and those below
-    ("errors",),
+    ("errors", "words"),
     ("graph", "limits", "sharing"),
     ("details", "format"),
     ("ops",),

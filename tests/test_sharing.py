@@ -65,3 +65,14 @@ def test_closing_gives_packed_weights_back() -> None:
         assert set(sharing._arrays) - before
     gc.collect()
     assert set(sharing._arrays) <= before
+
+
+def test_released_constants_of_a_file_read_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(half_weights())
+    constants = [tensor.data for tensor in load_model(path).graphs[0].tensors if tensor.data is not None]
+    before = [array.copy() for array in constants]
+    for array in (*constants, constants[0][:0], constants[0][1:], constants[0].T, np.ones(3)):
+        sharing.release(array)
+    for array, values in zip(constants, before, strict=True):
+        np.testing.assert_array_equal(array, values)

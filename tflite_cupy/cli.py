@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
-from .commands.arguments import UsageError
-from .commands.output import add_json, emit_json
+from .commands.arguments import Prose, UsageError
+from .commands.output import add_json, emit_json, note
 from .interpreter.errors import InputError, MissingDependencyError, TfliteError
 
 COMMANDS = (
@@ -36,20 +36,39 @@ FAILED, USAGE, ENVIRONMENT = 1, 2, 3
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: sys.argv[1:]) and return its exit code."""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by the shell
+            setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (until the process ends)
     arguments = parser().parse_args(argv)
     try:
-        code: int = arguments.main(arguments)
+        code = _call(arguments)
         sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads stdout has seen enough
+        _forget_stdout()
+        return 0
+    except OSError as error:  # of stdout: for files there are typed errors
+        _forget_stdout()
+        note(f"error: stdout can't be written: {error}")
+        return FAILED
+    return code
+
+
+def _call(arguments: argparse.Namespace) -> int:
+    """Run the command; its exit code, also where it fails, which stderr then tells."""
+    try:
+        code: int = arguments.main(arguments)
     except TfliteError as error:
-        print(f"error: {error}", file=sys.stderr)
+        note(f"error: {error}")
         if arguments.json is not None:
             with suppress(UsageError):  # where the JSON can't be written, which stderr then tells
                 emit_json(arguments, error={"code": error.code, "where": error.where, "message": str(error)})
         return _exit_code(error)
-    except BrokenPipeError:  # whoever reads stdout has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return code
+
+
+def _forget_stdout() -> None:
+    """Let what has not been written yet go nowhere, which else is an error when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_code(error: TfliteError) -> int:
@@ -63,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
     from .version import __version__
 
     root = argparse.ArgumentParser(
-        prog="tflite-cupy", description="Run .tflite models by signature on GPU, CPU and TensorFlow."
+        prog="tflite-cupy",
+        description="Run .tflite models by signature on GPU, CPU and TensorFlow.",
+        formatter_class=Prose,
     )
     root.add_argument("--version", action="version", version=f"tflite-cupy {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -71,5 +92,6 @@ def parser() -> argparse.ArgumentParser:
         command = import_module(f".commands.{name}", __package__)
         subparser = command.add(commands)
         add_json(subparser)
+        subparser.formatter_class = Prose
         subparser.set_defaults(main=command.main, root=root)
     return root

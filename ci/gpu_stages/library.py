@@ -96,6 +96,11 @@ def _layers(rows: int, widths: tuple[int, int]) -> Model:
     return build.model({"y": x}, "layers")
 
 
+def _gelu() -> Model:
+    build = Builder(6)
+    return build.model({"y": build.gelu(build.dense(_input(build, 64, 512), 96))}, "gelu by way of tanh")
+
+
 def _relu() -> Model:
     build = Builder(1)
     return build.model({"y": build.dense(_input(build, 64, 128), 96, Activation.RELU)}, "bias and relu")
@@ -110,7 +115,7 @@ def _residual() -> Model:
 
 def _tail() -> Model:
     build = Builder(3)
-    hidden = build.gelu(build.dense(_input(build, 64, 512), 96))
+    hidden = build.unary("TANH", build.dense(_input(build, 64, 512), 96))
     return build.model({"y": hidden}, "a tail of its own")
 
 
@@ -128,6 +133,7 @@ def _batches() -> Model:
 
 NETWORKS: Mapping[str, tuple[Callable[[], Model], int]] = {
     "relu": (_relu, 1),
+    "gelu": (_gelu, 1),
     "residual": (_residual, 2),
     "tail": (_tail, 1),
     "pixels": (_pixels, 1),

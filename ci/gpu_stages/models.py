@@ -72,7 +72,7 @@ def _network(
     target: Target, content: bytes, network: Network, precision: str, wants: dict[int, Any], row: dict[str, Any]
 ) -> None:
     """wants: results of the CPU by the side of the image, kept between calls."""
-    there, here = runner(target.interpreter(content, precision)), runner(on_host(content))
+    there, here = runner(target.interpreter(content, precision)), runner(on_host(content, exact=network.is_exact))
     sides = network.sides or (0, 0)
     errors: list[float] = []
     first: dict[int, Any] = {}

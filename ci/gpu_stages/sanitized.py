@@ -8,15 +8,29 @@ from pathlib import Path
 CI = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(CI.parent), str(CI)]
 
+from collections.abc import Callable
 from functools import partial
 
 from networks import bert, decoder, efficientnet_b0, mobilenet_v2
+from networks.builder import Builder
 
 import tflite_cupy as lite
 from gpu_stages.target import Target, inputs_of, runner
+from tflite_cupy.interpreter.graph import Model
+
+
+def products(*, quantized: bool = False) -> Model:
+    """Layers whose blocks share long sums, of windows and of pixels."""
+    b = Builder(0, quantized=quantized)
+    x = b.conv(b.image((1, 7, 7, 512)), 40, 3)
+    return b.model({"y": b.conv(b.conv(x, 960), 160)}, "products")
+
 
 TEXT = {"layers": 1, "width": 64, "heads": 2, "words": 100}
-CASES = [
+CASES: list[tuple[str, Callable[[], Model], str]] = [
+    ("products", products, "tf32"),
+    ("products", products, "fp16"),
+    ("products int8", partial(products, quantized=True), "strict"),
     ("MobileNetV2", partial(mobilenet_v2, resolution=32), "strict"),
     ("MobileNetV2", partial(mobilenet_v2, resolution=32), "tf32"),
     ("MobileNetV2", partial(mobilenet_v2, resolution=32), "fp16"),

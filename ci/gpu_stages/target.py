@@ -34,9 +34,9 @@ class PoisonedDevice(CupyDevice):
 class RecordedDelegate(GpuDelegate):
     """The GPU delegate; keeps its programs, whose listings tell what a call launches."""
 
-    def __init__(self, space: DeviceSpace, *, precision: str, apart: bool, library: bool) -> None:
+    def __init__(self, space: DeviceSpace, *, precision: str, apart: bool, library: bool, tune: bool) -> None:
         self.programs: list[Program] = []
-        super().__init__(space, "CupyGpuDelegate", precision=precision, apart=apart, library=library)
+        super().__init__(space, "CupyGpuDelegate", precision=precision, apart=apart, library=library, tune=tune)
 
     def compile(self, partition: Partition) -> Executable:
         program = super().compile(partition)
@@ -65,9 +65,11 @@ class Target:
     def space(self) -> DeviceSpace:
         return DeviceSpace(self.device)
 
-    def delegate(self, precision: str = "strict", *, apart: bool = False, library: bool = True) -> Any:
+    def delegate(
+        self, precision: str = "strict", *, apart: bool = False, library: bool = True, tune: bool = False
+    ) -> Any:
         """A new one, with a list `programs`."""
-        options: dict[str, Any] = {"precision": precision, "apart": apart, "library": library}
+        options: dict[str, Any] = {"precision": precision, "apart": apart, "library": library, "tune": tune}
         if self.is_real:
             return RecordedDelegate(self.space, **options)
         from tests.emulator.device import EmulatedGpuDelegate
@@ -88,9 +90,9 @@ class Target:
         return {name: host.get(name, value) for name, value in outputs.items()}
 
 
-def on_host(content: bytes) -> lite.Interpreter:
-    """What results are held against: the CPU delegate."""
-    return lite.Interpreter(model_content=content, device="cpu")
+def on_host(content: bytes, *, exact: bool = False) -> lite.Interpreter:
+    """What results are held against: the CPU delegate. exact: by NumPy, whose integers a GPU gives, too."""
+    return lite.Interpreter(model_content=content, device="cpu", cpu_kernels="numpy" if exact else "auto")
 
 
 def runner(interpreter: lite.Interpreter, key: str | None = None) -> lite.SignatureRunner:

@@ -67,7 +67,7 @@ def run(target: Target, progress: Progress) -> None:
     """Results must be, to the bit, those of a thread alone, which are held against the CPU delegate."""
     models = _models(is_small=not target.is_real)
     content = lite.write_model(combined(models))
-    interpreter, host = target.interpreter(content), on_host(content)
+    interpreter, host = target.interpreter(content), on_host(content, exact=True)
     feeds = {key: [inputs_of(host.get_signature_runner(key), seed) for seed in range(VARIANTS)] for key in models}
     wants: dict[tuple[str, int], Any] = {}
     for key, inputs in feeds.items():

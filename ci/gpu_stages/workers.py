@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 CI = Path(__file__).parents[1]
-PATIENCE = 60.0  # seconds for one answer
+PATIENCE = 60.0  # seconds for one answer, unless a caller has more
 
 
 def shared_out(
@@ -25,6 +25,7 @@ def shared_out(
     *,
     processes: int,
     until: float,
+    patience: float = PATIENCE,
 ) -> int:
     """Runs `python -m module arguments...` several times over; how many tasks were left at time.monotonic() `until`.
 
@@ -43,7 +44,7 @@ def shared_out(
             except queue.Empty:
                 break
             worker = worker or _Worker(module, arguments)
-            answer = worker.ask(task, min(PATIENCE, max(until - time.monotonic(), 1.0)))
+            answer = worker.ask(task, min(patience, max(until - time.monotonic(), 1.0)))
             if answer.get("leaving") or answer.get("verdict") == "died":
                 worker.end()
                 worker = None

@@ -64,6 +64,11 @@ def rows(workloads: Mapping[str, Workload], batches: Sequence[int]) -> Iterator[
             yield from (Row(workload.name, batch, precision) for precision in workload.precisions)
 
 
+def urgency(row: Row) -> tuple[int, int]:
+    """By which rows are sorted of which time may be too short for all."""
+    return row.batch, ("tf32", "fp16", "int8", "strict").index(row.precision)
+
+
 def operations(model: Model) -> int:
     """Additions and multiplications of the convolutions and matrix products of the first subgraph."""
     (graph, *_) = model.graphs

@@ -41,6 +41,7 @@ CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET 
 CUBLASLT_MATMUL_DESC_TRANSA, CUBLASLT_MATMUL_DESC_TRANSB = 3, 4
 CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_MATMUL_DESC_BIAS_POINTER = 7, 8
 CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_RELU, CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_RELU_BIAS = 1, 2, 4, 6
+CUBLASLT_EPILOGUE_GELU, CUBLASLT_EPILOGUE_GELU_BIAS = 32, 36
 CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1
 CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES = 5, 6
 CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES = 7, 8
@@ -52,12 +53,14 @@ COMPUTE = {
 }
 TYPES = {np.dtype(np.float32): CUDA_R_32F, np.dtype(np.float16): CUDA_R_16F}
 EPILOGUES = {
-    (False, False): CUBLASLT_EPILOGUE_DEFAULT,
-    (False, True): CUBLASLT_EPILOGUE_RELU,
-    (True, False): CUBLASLT_EPILOGUE_BIAS,
-    (True, True): CUBLASLT_EPILOGUE_RELU_BIAS,
+    (False, False, False): CUBLASLT_EPILOGUE_DEFAULT,
+    (False, True, False): CUBLASLT_EPILOGUE_RELU,
+    (False, False, True): CUBLASLT_EPILOGUE_GELU,
+    (True, False, False): CUBLASLT_EPILOGUE_BIAS,
+    (True, True, False): CUBLASLT_EPILOGUE_RELU_BIAS,
+    (True, False, True): CUBLASLT_EPILOGUE_GELU_BIAS,
 }
-"""By whether there is a bias, and relu."""
+"""By whether there is a bias, relu, and gelu."""
 
 STATUSES = {value: name for name, value in globals().items() if name.startswith("CUBLAS_STATUS_")}
 LIBRARIES = ("libcublasLt.so.13", "libcublasLt.so.12")
@@ -238,7 +241,7 @@ class CublasLt:
             (CUBLASLT_MATMUL_DESC_TRANSB, problem.a),
         ):
             made.set(attribute, c_int32(CUBLAS_OP_T if side.transposed else CUBLAS_OP_N))
-        made.set(CUBLASLT_MATMUL_DESC_EPILOGUE, c_uint32(EPILOGUES[problem.has_bias, problem.relu]))
+        made.set(CUBLASLT_MATMUL_DESC_EPILOGUE, c_uint32(EPILOGUES[problem.has_bias, problem.relu, problem.gelu]))
         if problem.has_bias:
             made.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, c_void_p(bias))
         return made

@@ -25,8 +25,9 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """out = relu(a b + c + bias) for each matrix of a batch: a [rows, depth], b [depth, columns], out and c
-    [rows, columns], bias [columns]. All but a and b may be left out; sums are of float32.
+    """out = activation(a b + c + bias) for each matrix of a batch: a [rows, depth], b [depth, columns], out and c
+    [rows, columns], bias [columns]. All but a and b may be left out; sums are of float32. The activation is relu,
+    gelu by way of tanh, or none.
 
     precision: of products of float32, as `Options.products` has it.
     """
@@ -44,6 +45,7 @@ class Problem:
     has_c: bool = False
     has_bias: bool = False
     relu: bool = False
+    gelu: bool = False
 
     def reach(self, stored: Stored, rows: int, columns: int) -> int:
         """How many elements lie between the first one of a batch of matrices and the end of the last one."""

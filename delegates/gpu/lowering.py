@@ -140,7 +140,23 @@ class Site:
         if operand is None or operand.shape != shape or operand.dtype != self.out.dtype:
             return False
         self.outs = (operand,)
+        self._lowerer.sums.pop(operand.block, None)
         return True
+
+    def readers(self) -> list[BoundNode]:
+        """The nodes that read what leaves the site."""
+        return self._lowerer.readers((*self.nodes, *self.tail.nodes)[-1].node.outputs[0])
+
+    def keep_sums(self, sums: Operand) -> None:
+        """Sums of the result, an image of float32, over parts of its pixels, [images, parts, channels], that the
+        launches make besides."""
+        self._lowerer.sums[self.out.block] = self.out, sums
+
+    def sums_of(self, operand: Operand) -> Operand | None:
+        """Such sums of an operand, where there are any."""
+        image, sums = self._lowerer.sums.get(operand.block, (None, None))
+        is_whole = image is not None and (image.shape, image.offset) == (operand.shape, operand.offset)
+        return sums if is_whole else None
 
     def scratch(self, shape: Sequence[int], dtype: Any) -> Operand:
         """Memory for the launches of this site."""
@@ -212,6 +228,7 @@ class _Lowerer:
         self._steps: list[Step] = []
         self._views: list[int] = []
         self._faults: list[Fault] = []
+        self.sums: dict[Block, tuple[Operand, Operand]] = {}  # images, and sums over parts of their pixels
         self._done: set[int] = set()  # indices of nodes that are lowered
         self._readers = readers(partition.nodes)
         self._exclusive = updated_in_place(partition)
@@ -236,6 +253,10 @@ class _Lowerer:
             block = self._constants.block(self._partition.graph, tensor, value)
             self._tensors[tensor] = Operand(block, value.shape, value.dtype)
         return self._tensors[tensor]
+
+    def readers(self, tensor: int) -> list[BoundNode]:
+        """The nodes that read a tensor."""
+        return [self._partition.nodes[p] for p in self._readers.get(tensor, ())]
 
     def spent(self, tensor: int, bound: BoundNode) -> Operand | None:
         """A tensor that fills memory of this call's own, or memory that the caller gave up, and that nobody reads any

@@ -190,6 +190,7 @@ class Bound:
             for block in program.listing.blocks(Storage.COUNTS)
         ]
         self._addresses |= {block: program.device.address(zeros) for block, zeros in self._counts}
+        self._has_failed = False  # so that counts may be other than 0
 
     def __del__(self) -> None:
         """A program goes with its constants, which work in the queue may still read on this lane."""
@@ -202,9 +203,14 @@ class Bound:
         return self._memory.nbytes
 
     def begin(self) -> None:
-        """A new call, after all work of the last one; that may have failed and left a fault."""
+        """A new call, after all work of the last one; that may have failed and left a fault, or counts."""
         if self._faults is not None:
             self._faults.clear()
+        if self._has_failed:
+            for block, counts in self._counts:
+                self._device.copy_in(counts, np.zeros(block.nbytes, np.uint8))
+            self._device.synchronize()
+            self._has_failed = False
 
     def launch(self, segment: Segment, arrays: dict[Block, Array], watch: Stopwatch | None = None) -> None:
         """Run a segment: one graph launch, once the same addresses came twice; launch by launch under a watch."""
@@ -277,6 +283,7 @@ class Bound:
 
     def _refused(self, nodes: Sequence[int], error: Exception) -> KernelError:
         """The error of a launch, which names the nodes that it computes."""
+        self._has_failed = True
         named = [self._graph.nodes[index] for index in nodes]
         shown = ", ".join(map(str, named[:3])) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
         where = self._graph.where(named[0]) if named else ""

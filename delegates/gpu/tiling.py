@@ -7,7 +7,7 @@ or the wait for them, of which a pipeline of tiles on their way hides its share.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,8 +16,11 @@ from .ceilings import Ceilings
 MOST_PARTS = 16
 """Blocks that may share a tile's summed dimension."""
 
-MOST_TILES = 4096
-"""Tiles of a launch whose blocks share them: so many counts there are."""
+MOST_TILES = 4095
+"""Tiles of a launch whose blocks share them: so many counts there are, and a grid has at most 65535 blocks in z."""
+
+LEAST_STAGES = 3
+"""Of a pipeline: one that is read, one that is whole, one that is on its way."""
 
 _THREADS, _REGISTERS, _OTHERS = 2048, 65536, 96
 """Of a multiprocessor; and the registers of a thread that hold no sums."""
@@ -79,6 +82,15 @@ class Choice(NamedTuple):
     def __str__(self) -> str:
         shared = f" by {self.parts}" if self.parts > 1 else ""
         return f"{self.tile.rows} x {self.tile.columns}, {self.tile.stages} stages{shared}"
+
+
+def fit(tile: Tile, fits: Callable[[Tile], bool]) -> Tile | None:
+    """The tile, or one with as many stages as fit, `LEAST_STAGES` at least; None if even so it does not."""
+    while not fits(tile):
+        if tile.stages <= LEAST_STAGES:
+            return None
+        tile = tile._replace(stages=tile.stages - 1)
+    return tile
 
 
 def blocks(tile: Tile, size: Size) -> int:

@@ -4,7 +4,7 @@
 survey work         plans -> data; how much a node has to do
 data                the report as frozen data
 reasons             refusals, as few sentences as possible
-words colours       how numbers, names and delegates are shown
+words colours       how delegates and nodes are shown
 text plain markdown explorer       the report as a table, as JSON, for GitHub, for Model Explorer
 page page.css cards tables markup  the report as a page
 layout picture      the page's pictures: where everything lies, and SVG of it

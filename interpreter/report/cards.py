@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..words import amount, count, percent, short_size, size
 from .colours import IDLE, LOST, Colour, colours
 from .data import CALLER, DelegateTotal, SubgraphReport, Survey, counting
 from .markup import text
-from .words import amount, count, percent, short_size, size, spelled
+from .words import spelled
 
 
 def cards(survey: Survey) -> str:
@@ -77,8 +78,8 @@ def _copies(totals: Mapping[str, DelegateTotal], subgraphs: Sequence[SubgraphRep
     if not copies:
         return _card("", "copied", "nothing", "<p>all is on the host</p>")
     into = sum(total.bytes_in for total in totals.values())
-    back = sum(total.bytes_out for total in totals.values())
-    results = sum(copy.nbytes or 0 for copy in copies if copy.target == CALLER)
+    results = sum(copy.nbytes or 0 for copy in copies if copy.target == CALLER and copy.is_certain)
+    back = sum(total.bytes_out for total in totals.values()) - results
     once = "<p>each subgraph called once</p>" if len(subgraphs) > 1 else ""
     is_open = any(copy.nbytes is None or not copy.is_certain for copy in copies)
     if is_open and not into + back + results:

@@ -92,7 +92,7 @@ class DelegateTotal:
     nodes: int = 0
     partitions: int = 0
     bytes_in: int = 0  # copied into its space for one call
-    bytes_out: int = 0  # copied out of its space for one call; graph outputs are not counted
+    bytes_out: int = 0  # copied out of its space for one call, outputs for a caller on the host included
 
     def add(self, other: DelegateTotal) -> None:
         self.nodes += other.nodes

@@ -3,14 +3,13 @@ rows as are needed, like a score. Lengths are in pixels."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
+from ..words import columns, count, printable, short_size, shortened
 from .data import CALLER, NOBODY, CopyReport, PartitionReport, SubgraphReport
-from .words import count, printable, short_size, shortened
 
 WIDTH = 1080
 """Of a row; narrower windows scroll it."""
@@ -217,8 +216,3 @@ def _end(named: Sequence[tuple[str, int]], nothing: str, *, is_end: bool = False
     title = ", ".join(printable(name) for name, _ in named[:3]) + (", …" if len(named) > 3 else "")
     title = shortened(title or nothing, 22)
     return Box(CALLER, 0, max(48.0, _MONO * columns(title) + 24), title, is_end=is_end)
-
-
-def columns(text: str) -> int:
-    """How many columns of monospaced text a line takes."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..words import count, printable, short_size, shortened
 from .data import NAMES, SubgraphReport, Survey, counting
 from .reasons import Reason, refusals, unsupported
-from .words import count, printable, short_size, shortened
 
 _LIMIT = 60_000
 """Characters; GitHub takes comments of up to 65,536."""

@@ -6,8 +6,8 @@ import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from ..words import count, printable, shortened
 from .data import NodeReport, SubgraphReport, TensorReport
-from .words import count, printable, shortened
 
 _LONGEST = 72
 """Characters of a name that are shown."""

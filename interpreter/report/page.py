@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from importlib.resources import files
 
+from ..words import count, percent, size
 from .cards import bar, cards
 from .colours import colours
 from .data import SubgraphReport, Survey
@@ -14,7 +15,7 @@ from .markup import name, text
 from .picture import anchor, picture
 from .reasons import refusals, unsupported
 from .tables import partitions, reasons
-from .words import count, percent, size, spelled
+from .words import spelled
 
 MARK = '<meta name="generator" content="tflite-cupy report">'
 """What every page of ours holds."""

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import ceil, hypot
 
+from ..words import amount, count, short_size, shortened, size
 from .colours import Colour, colours
 from .data import CALLER, NOBODY, CopyReport, PartitionReport, SubgraphReport
 from .layout import LEFT, Arrow, Box, Lane, Layout, Row, lay_out
 from .markup import name, rows, tensor, tensors, text
-from .words import amount, copy_ends, count, details, kinds, short_size, shortened, size, spelled
+from .words import copy_ends, details, kinds, spelled
 
 _LISTED = 7
 """Nodes or tensors that are told of a part."""

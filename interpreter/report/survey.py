@@ -70,8 +70,11 @@ def _subgraph(plan: Plan, is_entry: bool, signature: Signature | None) -> Subgra
     for note, gone in (("folded", plan.resolved.folded), ("unused", plan.resolved.unused)):
         nodes |= {bound.node.index: replace(_node(bound), note=note) for bound in gone}
     is_known = _add_copies(plan, totals)
-    if is_entry:
-        steps += _results(plan)
+    for copy in _results(plan) if is_entry else ():
+        steps.append(copy)
+        is_known &= copy.is_certain and copy.nbytes is not None
+        if copy.is_certain:
+            totals.setdefault(copy.source, DelegateTotal()).add(DelegateTotal(bytes_out=copy.nbytes or 0))
     graph = plan.graph
     return SubgraphReport(
         index=graph.index,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..words import amount, count
 from .colours import IDLE, LOST, Colour
 from .data import NOBODY, NodeReport, PartitionReport, SubgraphReport
 from .markup import kinds, name, rows, tensors, text
 from .picture import anchor
 from .reasons import Reason
-from .words import amount, count, details, spelled
+from .words import details, spelled
 
 _FEW = 12
 """Lists of nodes that are not folded away together."""

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from textwrap import wrap
 
+from ..words import count, printable, shortened, size
 from .data import NAMES, NOBODY, CopyReport, PartitionReport, SubgraphReport, Survey, counting
 from .reasons import Reason, refusals
-from .words import copy_ends, count, details, kinds, printable, shortened, size
+from .words import copy_ends, details, kinds
 
 NOTES = {"folded": "known before the call", "unused": "nobody reads their outputs", "unsupported": "nobody runs them"}
 

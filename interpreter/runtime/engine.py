@@ -15,7 +15,16 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 import numpy as np
 
 from ..details import blank
-from ..errors import DelegationError, GraphError, KernelError, PolicyError, StateError, TfliteError, UnsupportedError
+from ..errors import (
+    DelegationError,
+    GraphError,
+    KernelError,
+    MissingDependencyError,
+    PolicyError,
+    StateError,
+    TfliteError,
+    UnsupportedError,
+)
 from ..graph import Graph, Model, Shape, Tensor, TensorSpec
 from ..limits import DEFAULT_LIMITS, Limits, beyond
 from ..ops.base import ControlOp, Op
@@ -155,7 +164,7 @@ class Engine:
         """The latest plan; where no delegate takes some nodes, one to be reported only, in which `Nobody` has them."""
         try:
             return self.latest_plan(graph)
-        except (PolicyError, UnsupportedError):
+        except (MissingDependencyError, PolicyError, UnsupportedError):
             resolved = self._declared(graph)
         choices = join_islands(choose(graph, resolved.live, [*self.delegates, Nobody()], None), self.delegates)
         spaces = [HOST] * len(graph.inputs)
@@ -325,6 +334,20 @@ class Engine:
             slots = _quietly(plan, arrays, lane, self)
             return [slots[plan.kept[tensor][0]] for tensor in tensors]
         return [array for _, array in self.call(plan, [Value(HOST, array) for array in arrays], tensors)]
+
+    @contextmanager
+    def recorded(self) -> Iterator[Recorder]:
+        """Record the calls that end in the block. Raises StateError within another such block."""
+        recorder = Recorder()
+        with self._lock:
+            if self.recorder is not None:
+                raise StateError("this interpreter is being profiled already.", hint="End the other profile first.")
+            self.recorder = recorder
+        try:
+            yield recorder
+        finally:
+            recorder.close()
+            self.recorder = None
 
     @property
     def _recording(self) -> Recording | None:

@@ -15,7 +15,7 @@ from ..limits import beyond
 from ..ops.base import ControlOp, Op
 from ..ops.binding import bind
 from ..ops.checks import TypeMismatch, evaluate, infer_outputs, refusal
-from ..sharing import contents, shared
+from ..sharing import contents, release, shared
 from .budget import DEFAULT_BUDGET, Budget
 from .delegate import BoundNode
 from .faults import BODY_ERRORS, node_error
@@ -213,6 +213,7 @@ class Resolver:
                 value.setflags(write=False)
             if is_fixed:
                 values = tuple(_one_copy(value) for value in values)
+                _release(ins)
         if is_fixed:
             self._constants[graph.index, node.index] = values
             fixed.update(node.outputs)
@@ -237,6 +238,13 @@ def _one_copy(value: np.ndarray) -> np.ndarray:
     if value.nbytes < _SHARED_BYTES or value.dtype == object:
         return value
     return shared(("folded", *contents(value)), lambda: value)
+
+
+def _release(ins: Sequence[TensorSpec | None]) -> None:
+    """Let go of the pages of constants of which another form is kept."""
+    for spec in ins:
+        if spec is not None and spec.value is not None:
+            release(spec.value)
 
 
 def _retyped(graph: Graph, ops: Sequence[Op]) -> Iterator[Op]:

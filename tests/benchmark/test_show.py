@@ -8,7 +8,7 @@ import pytest
 from tflite_cupy.benchmark.agreement import Agreement
 from tflite_cupy.benchmark.loading import Loading
 from tflite_cupy.benchmark.results import Benchmark, Comparison, Row, Timing
-from tflite_cupy.benchmark.show import many, short, size
+from tflite_cupy.benchmark.show import many, short
 from tflite_cupy.benchmark.statistics import Distribution
 from tflite_cupy.benchmark.turns import WarmUp
 
@@ -93,4 +93,3 @@ def test_what_spoils_a_measurement_is_told() -> None:
 def test_numbers() -> None:
     assert [short(x) for x in (1234.5, 99.96, 0.123456, 1.5e-7, 0)] == ["1234", "100", "0.123", "1.5e-07", "0"]
     assert [many(x) for x in (9999, 12_345, 12_345_678)] == ["9999", "12.3k", "12.3M"]
-    assert [size(n) for n in (64, 123_456)] == ["0.1 kB", "0.1 MB"]

@@ -11,6 +11,7 @@ from tests.delegates.partitions import flex_options, kind, node_def
 from tests.models import add_sub
 from tests.shell import Run
 from tflite_cupy import write_model
+from tflite_cupy.delegates import flex
 
 
 @pytest.fixture
@@ -44,7 +45,6 @@ def test_all_on_a_gpu(run: Run, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.flex
 @pytest.mark.parametrize(
     ("condition", "says"),
     [
@@ -88,3 +88,14 @@ def test_control_flow_itself_counts_nowhere(run: Run, tmp_path: Path) -> None:
     main, body = b.graph([y]), c.graph([c.add("NEG", [z])])
     path.write_bytes(write_model(model(main, body, signatures={"s": (0, {"c": condition, "x": x}, {"y": y})})))
     assert run("report", path, "--assume-gpu", "--require-full-delegation")[0] == 0
+
+
+def test_tensorflow_operators_count_where_there_is_no_tensorflow(
+    run: Run, mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flex, "installed", lambda: False)
+    told = "of the nodes of signature 'both': FlexErf#1\n"
+    planned = run("report", mixed, "--assume-gpu", "--fail-on", "flex")
+    assert (planned[0], planned[2]) == (1, f"failed: flex runs 1 {told}")
+    here = run("report", mixed, "--device", "cpu", "--fail-on", "flex")
+    assert (here[0], here[2]) == (1, f"failed: TensorFlow, which is not there, has to run 1 {told}")

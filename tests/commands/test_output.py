@@ -61,13 +61,26 @@ def test_errors_go_to_the_file_too(run: Run, tmp_path: Path) -> None:
     assert json.loads(target.read_text())["error"]["code"] == "usage"
 
 
-def test_completion_for_bash_works_in_bash(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["rep"], ["report"]),
+        (["report", "--as"], ["--assume-gpu"]),
+        (["run", "model.tflite", "--device", "g"], ["gpu"]),
+        (["report", "mod"], ["model.tflite"]),
+        (["visualize", "model.tflite", "--output", "mod"], ["model.tflite"]),
+        (["verify", "model.tflite", "--against", "mod"], ["model.tflite"]),
+    ],
+)
+def test_completion_for_bash_works_in_bash(run: Run, path: Path, words: list[str], completed: list[str]) -> None:
     pytest.importorskip("shtab", reason="shtab is not installed")
     code, script, _ = run("completion", "bash")
     assert code == 0
-    ask = 'COMP_WORDS=(tflite-cupy rep); COMP_CWORD=1; _shtab_tflite_cupy; echo "${COMPREPLY[@]}"'
-    done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["report"]
+    asked = f"COMP_WORDS=(tflite-cupy {' '.join(words)}); COMP_CWORD={len(words)}"
+    ask = f'{asked}; _shtab_tflite_cupy; echo "${{COMPREPLY[@]}}"'
+    command = ["bash", "-c", f"{script}\n{ask}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=path.parent)
+    assert done.stdout.split() == completed
 
 
 @pytest.mark.parametrize("shell", ["zsh", "tcsh", "fish"])

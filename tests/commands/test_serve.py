@@ -107,6 +107,7 @@ def test_limits(run: Run, sums: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["{folder}/none.tflite"], 2, "no such file"),
         (["{sums}", "{sums}"], 2, "two models are called 'sums'. Name one: NAME=path"),
+        (["={sums}"], 2, "sums.tflite' names no model. Name it: NAME=path"),
         (["{sums}", "--signature", "mul"], 2, "no model has a signature 'mul'"),
         (["{sums}", "--port", "70000"], 2, "70000 is no port"),
         (["{sums}", "--max-queue", "-1"], 2, "expected a whole number of 0 or more, got '-1'"),

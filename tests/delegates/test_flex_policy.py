@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.build import F32, GraphBuilder
+from tests.build import F32, GraphBuilder, model
 from tests.delegates.partitions import bound, constant, field, flex_options, integer, kind, kinds, node_def, text
+from tflite_cupy import Interpreter, write_model
 from tflite_cupy.delegates import flex as flex_package
 from tflite_cupy.delegates.flex import FlexDelegate
 from tflite_cupy.delegates.flex.policy import Policy, known_ops
-from tflite_cupy.interpreter.errors import GraphError, InputError, MissingDependencyError, PolicyError
+from tflite_cupy.interpreter.errors import GraphError, InputError, MissingDependencyError, PolicyError, StateError
 from tflite_cupy.interpreter.format.nodedef import read_nodedef
 from tflite_cupy.interpreter.graph import Graph
 from tflite_cupy.interpreter.runtime.delegate import Refusal
@@ -162,6 +163,24 @@ def test_without_tensorflow_the_refusal_says_what_to_install(monkeypatch: pytest
     assert isinstance(sentence, Refusal)
     assert sentence.error is MissingDependencyError
     assert "pip install tensorflow-cpu" in sentence
+
+
+def test_a_plan_for_a_gpu_needs_no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load() -> None:
+        raise AssertionError("TensorFlow is imported")
+
+    monkeypatch.setattr(flex_package, "installed", lambda: False)
+    monkeypatch.setattr(flex_package, "load", load)
+    content = write_model(model(flex_graph("Erf", node_def("Erf", {"T": kind(1)}))))
+    interpreter = Interpreter(model_content=content, dry_run=True)
+    assert interpreter.delegation_report().totals()["flex"].nodes == 1
+    interpreter.allocate_tensors()
+    with pytest.raises(StateError, match="runs nothing"):
+        interpreter.invoke()
+    with pytest.raises(PolicyError):
+        Interpreter(model_content=content, dry_run=True, flex="off").allocate_tensors()
+    with pytest.raises(MissingDependencyError):
+        Interpreter(model_content=content).allocate_tensors()
 
 
 def test_builtin_operators_are_refused() -> None:

@@ -126,6 +126,15 @@ def test_results_that_others_read_are_rounded() -> None:
     assert names == [["CONV_2D"], ["LOGISTIC"], ["TANH"]]
 
 
+def test_products_of_bytes_that_would_not_be_exact_are_no_primitives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on processors without VNNI."""
+    monkeypatch.setattr(library(), "multiplies_bytes", False)
+    b = Stored()
+    x = b.conv(b.image((1, 11, 13, 40), 0.02, -3), 0.05, 2)
+    names = agree(b, [b.node("TANH", [x], 1 / 128, 0)], pixels(1, 11, 13, 40), steps=1)
+    assert names == [["TANH"]]
+
+
 def layer_norm(b: GraphBuilder, x: int, shape: tuple[int, ...]) -> tuple[int, int]:
     """The result, and the mean."""
     column = [*shape[:-1], 1]
@@ -179,3 +188,24 @@ def test_pixels_are_scaled_side_by_side() -> None:
     y = b.add("RELU", [b.add("MUL", [y, b.constant(normal(1, 1, 1, 3))])])
     watched = check(b, [b.add("ADD", [y, offset])], normal(2, 30, 20, 3), normal(3))
     assert watched.primitives == [["MUL", "SUB", "MUL", "RELU"], ["ADD"]]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1), (3, 17, 1), (2, 16, 1, 1)])
+def test_columns_that_are_repeated_for_each_image(shape: tuple[int, ...]) -> None:
+    """What oneDNN gets wrong in operations after a binary primitive: those have steps of their own."""
+    b = GraphBuilder()
+    x, column = b.input(F32, shape), b.input(F32, shape[1:])
+    y = b.add("SUB", [b.add("ADD", [x, x]), column])
+    watched = check(b, [b.add("MUL", [y, b.constant(normal(1, *shape[1:]))])], normal(*shape), normal(*shape[1:]))
+    assert watched.primitives == [["ADD"]]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1), (3, 17, 1), (2, 16, 1, 1)])
+def test_products_of_columns_of_bytes(shape: tuple[int, ...]) -> None:
+    b = Stored()
+    x = b.image(shape, 0.03, 5)
+    column = b.constant(RNG.integers(-128, 128, (1, *shape[1:])), np.int8, q=_scale(0.02, -9))
+    given = pixels(*shape)
+    made = model(b.graph([b.node("MUL", [x, column], 0.05, 3)]))
+    (got,), (want,) = (call(Engine(made, [each]), given) for each in (Watched(), CpuDelegate(1, "numpy")))
+    close(got, want, steps=1)

@@ -27,6 +27,11 @@ ALGORITHMS = {
 BINARY = ("ADD", "MUL", "MAX", "MIN", "DIV", "SUB")
 
 
+def _added(instructions: str) -> str:
+    """What VNNI adds to a set of instructions."""
+    return f"(dnnl_cpu_isa_{instructions}_vnni ^ dnnl_cpu_isa_{instructions})"
+
+
 def constants() -> dict[str, int]:
     """Names of the header with the values that we have for them."""
     args: dict[str, int] = {
@@ -44,6 +49,7 @@ def constants() -> dict[str, int]:
         "dnnl_unimplemented": binding._UNIMPLEMENTED,
         "dnnl_cpu": binding._CPU,
         "dnnl_stream_in_order": binding._IN_ORDER,
+        f"({_added('avx2')} | {_added('avx512_core')})": binding.VNNI,
         "dnnl_forward_inference": binding.FORWARD_INFERENCE,
         "dnnl_format_tag_any": binding.ANY_FORMAT,
         "dnnl_use_scale": binding.USE_SCALE,

@@ -1,6 +1,7 @@
 // Stands for libcublasLt: products of matrices in host memory, computed at once. It refuses what the real one would,
 // and what that might not notice: pointers less aligned than was promised, an algorithm made for another product.
 // Built against cublasLt.h (HAVE_CUBLASLT_H) it takes names and signatures from there.
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -29,7 +30,7 @@ enum cublasLtMatmulDescAttributes_t {
 };
 enum cublasLtEpilogue_t {
     CUBLASLT_EPILOGUE_DEFAULT = 1, CUBLASLT_EPILOGUE_RELU = 2, CUBLASLT_EPILOGUE_BIAS = 4,
-    CUBLASLT_EPILOGUE_RELU_BIAS = 6,
+    CUBLASLT_EPILOGUE_RELU_BIAS = 6, CUBLASLT_EPILOGUE_GELU = 32, CUBLASLT_EPILOGUE_GELU_BIAS = 36,
 };
 enum cublasLtMatmulPreferenceAttributes_t {
     CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES = 5,
@@ -265,6 +266,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                 if (more != 0) value += more * element(C, out.type, place(of(c), pair, i, j), CUBLAS_COMPUTE_32F);
                 if (has_bias(what)) value += element(what.bias, out.type, i, CUBLAS_COMPUTE_32F);
                 if (what.epilogue & CUBLASLT_EPILOGUE_RELU) value = value < 0 ? 0 : value;
+                if (what.epilogue & CUBLASLT_EPILOGUE_GELU)
+                    value = 0.5f * value * (1 + std::tanh(0.7978845608f * (value + 0.044715f * value * value * value)));
                 if (out.type == CUDA_R_16F)
                     static_cast<_Float16*>(D)[at] = (_Float16)value;
                 else

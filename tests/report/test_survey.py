@@ -63,7 +63,8 @@ def test_steps_are_in_the_order_in_which_they_run() -> None:
 def test_results_on_a_device_are_copied_at_the_end() -> None:
     pick, other, *_ = on_fake_gpu(branching()).subgraphs
     assert other.copies[-1] == CopyReport("gpu", "call", (4,), 16)
-    assert other.totals["gpu"].bytes_out == 0
+    assert other.totals["gpu"].bytes_out == 16
+    assert not other.unknown_moves
     assert pick.copies == (CopyReport("cpu", "cpu", (2,), 16, is_certain=False),)
 
 

@@ -322,6 +322,17 @@ def test_a_warm_up_that_fails_is_told_and_those_with_state_are_left_out(tmp_path
     assert ask(served, "POST", "/v1/models/count:predict", request).json == {"outputs": [12, 22]}
 
 
+def test_a_defect_while_warming_up_does_not_keep_the_server_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = service(tmp_path, warm_up=True)
+    monkeypatch.setattr(served.repository.signatures["sums.add"], "inputs", None)
+    assert not served.is_ready
+    with pytest.raises(AttributeError):  # for asyncio to log
+        asyncio.run(served.warm_up(print))
+    assert served.is_ready
+
+
 def _with_signature(model: Model) -> Model:
     graph = model.graphs[0]
     return replace(model, signatures=(Signature("increment", {"x": graph.inputs[0]}, {"v": graph.outputs[0]}, 0),))

@@ -20,6 +20,7 @@ from tests.serve.asgi import Client
 from tests.serve.process import Running, server
 from tests.serve.served import write
 from tflite_cupy.cli import parser
+from tflite_cupy.serve.server import HEAD_SECONDS, KEEP_ALIVE_SECONDS, MAX_CONNECTIONS
 
 PAGE = ROOT / "docs" / "serving.md"
 BLOCKS = blocks(PAGE)
@@ -64,6 +65,13 @@ def test_the_options_of_the_page_have_the_defaults_that_it_says(monkeypatch: pyt
         name: int(value) for name, value in told.items()
     }
     assert len(told) == 4
+
+
+def test_the_bounds_of_connections_are_those_that_the_page_says() -> None:
+    text = " ".join(PAGE.read_text("utf-8").split())
+    assert f"{MAX_CONNECTIONS} connections may be open" in text
+    assert f"has {HEAD_SECONDS} seconds to come" in text
+    assert f"closed {KEEP_ALIVE_SECONDS} seconds after its last answer" in text
 
 
 def test_the_unit_of_systemd_starts_what_there_is() -> None:

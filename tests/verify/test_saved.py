@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -80,10 +82,55 @@ def test_a_name_that_several_signatures_have_needs_one() -> None:
     twice = model(b.graph([b.add("NEG", [x])]), signatures={"a": (0, {"x": x}, {"y": 1}), "b": (0, {"x": x}, {"y": 1})})
     with pytest.raises(InputError, match="several signatures have such outputs"):
         read_archive({"y": np.zeros(2, np.float32)}, twice, "outputs")
+    assert list(read_archive({"y": np.zeros(2, np.float32)}, twice, "outputs", ["b"])) == ["b"]
 
 
-def test_a_file_that_is_no_archive_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "outputs.npz"
+def a_text(path: Path) -> None:
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(InputError, match=r"can't be read as a \.npz file"):
+
+
+def one_array(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+def objects(path: Path) -> None:
+    np.savez(path, y=np.array([{}], object))
+
+
+def damaged(path: Path) -> None:
+    """A byte of an array is another one."""
+    np.savez(path, **right())
+    content = bytearray(path.read_bytes())
+    content[content.index(right()["y"].tobytes())] ^= 255
+    path.write_bytes(content)
+
+
+def compressed_and_damaged(path: Path) -> None:
+    np.savez_compressed(path, y=np.arange(5000.0))
+    content = bytearray(path.read_bytes())
+    content[100:400] = bytes(300)
+    path.write_bytes(content)
+
+
+def other_files(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("y", "text")
+
+
+@pytest.mark.parametrize(
+    ("write", "says"),
+    [
+        (a_text, r"can't be read as a \.npz file"),
+        (one_array, "can't be read as a .npz file: it holds one array"),
+        (objects, r"can't be read as a \.npz file"),
+        (damaged, r"can't be read as a \.npz file: Bad CRC-32"),
+        (compressed_and_damaged, r"can't be read as a \.npz file"),
+        (other_files, "holds 'y', which is no array"),
+    ],
+)
+def test_a_file_that_is_no_archive_is_an_error(write: Callable[[Path], None], says: str, tmp_path: Path) -> None:
+    path = tmp_path / "outputs.npz"
+    write(path)
+    with pytest.raises(InputError, match=says):
         compare_runtimes(one_signature(), "numpy", path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from textwrap import fill
 
+from ..interpreter.words import aligned, count, printable, size
 from .results import Benchmark, Comparison, Row, Timing
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -16,7 +17,7 @@ WIDTH = 80
 
 def text(found: Benchmark) -> str:
     """Paragraphs and aligned tables."""
-    return "\n".join(_document(found, _aligned, _wrapped))
+    return "\n".join(_document(found, _lines, _wrapped))
 
 
 def markdown(found: Benchmark) -> str:
@@ -25,7 +26,7 @@ def markdown(found: Benchmark) -> str:
 
 
 def _document(found: Benchmark, draw: Callable[[Table], list[str]], say: Callable[[str], str]) -> Iterator[str]:
-    yield found.model
+    yield printable(found.model)
     yield from map(say, _head(found))
     for row in found.rows:
         yield ""
@@ -44,17 +45,17 @@ def _document(found: Benchmark, draw: Callable[[Table], list[str]], say: Callabl
 
 def _head(found: Benchmark) -> Iterator[str]:
     if found.signature:
-        yield f"signature {found.signature}"
+        yield f"signature {printable(found.signature)}"
     arena = "" if found.arena_bytes is None else f", arena of {size(found.arena_bytes)}"
     yield f"file of {size(found.file_bytes)}, weights of {size(found.weight_bytes)}{arena}"
     machine = found.machine
-    yield f"{machine['processor']}, {machine['processors']} processors; {_count(found.threads, 'thread')} a runtime"
+    yield f"{machine['processor']}, {machine['processors']} processors; {count(found.threads, 'thread')} a runtime"
     if (machine["load"] or 0) > machine["processors"]:
         yield f"Other work keeps the machine busy (load {machine['load']:.1f}): the ratios tell more than the times."
 
 
 def _inputs(row: Row) -> str:
-    inputs = ", ".join(f"{name} {kind} {list(shape)}" for name, (kind, shape) in row.inputs.items())
+    inputs = ", ".join(f"{printable(name)} {kind} {list(shape)}" for name, (kind, shape) in row.inputs.items())
     return f"batch {row.batch}: {inputs}" if row.batch else f"inputs: {inputs or 'none'}"
 
 
@@ -84,10 +85,10 @@ def _numbers(timing: Timing, percents: Sequence[float], scale: float) -> list[st
 
 def _runs(row: Row) -> str:
     counts = sorted({timing.seconds.count for timing in row.timings})
-    count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     unsteady = [_label(timing) for timing in row.timings if timing.warm_up.steady is False]
     also = f"; still getting faster when warmed up: {', '.join(unsteady)}" if unsteady else ""
-    return f"{count} runs each{also}"
+    return f"{number} runs each{also}"
 
 
 def _ratio(first: Timing, comparison: Comparison) -> str:
@@ -98,7 +99,7 @@ def _ratio(first: Timing, comparison: Comparison) -> str:
     if outputs.agrees:
         return f"{line}; outputs differ by {outputs.difference:.1e})"
     return (
-        f"{line}). WRONG RESULTS on one side: output {outputs.output} differs by {outputs.difference:.1e}, "
+        f"{line}). WRONG RESULTS on one side: output {printable(outputs.output)} differs by {outputs.difference:.1e}, "
         f"allowed {outputs.tolerance:.1e}"
     )
 
@@ -119,14 +120,9 @@ def _wrapped(line: str) -> str:
     return fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
-def _aligned(table: Table) -> list[str]:
+def _lines(table: Table) -> list[str]:
     headers, rows = table
-    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
-    return [
-        "  ".join(cell.rjust(width) if column else cell.ljust(width)
-                  for column, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in (headers, *rows)
-    ]  # fmt: skip
+    return aligned([headers, *rows])
 
 
 def _piped(table: Table) -> list[str]:
@@ -148,12 +144,3 @@ def many(number: float) -> str:
         if number >= 10 * unit:
             return f"{short(number / unit)}{name}"
     return short(number)
-
-
-def size(nbytes: int) -> str:
-    """Bytes as people say them."""
-    return f"{nbytes / 1e6:.1f} MB" if nbytes >= 1e5 else f"{nbytes / 1e3:.1f} kB"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -7,8 +7,25 @@ import os
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import fill
 
 from ..interpreter.errors import InputError, MissingDependencyError, did_you_mean
+
+
+class Prose(argparse.HelpFormatter):
+    """Help whose description keeps its paragraphs, and its lines where each is a command."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = text.strip().split("\n\n")
+        return "\n\n".join(
+            part if part.startswith("$") else fill(part, width, break_on_hyphens=False) for part in parts
+        )
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """The same, with names of commands on the lines of their descriptions: argparse forgets their indentation."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += 2
 
 
 class UsageError(InputError):

@@ -30,9 +30,8 @@ _PROFILED = 10
 def add(commands: Any) -> argparse.ArgumentParser:
     """Declare the command."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "benchmark", help="time a model, alone or against other runtimes", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        "benchmark", help="time a model, alone or against other runtimes", description=__doc__
+    )
     add_model(parser)
     add_signature(parser)
     inputs.add_inputs(parser)

@@ -42,7 +42,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (AttributeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path} is no .npz file of plain arrays: {error}") from error
 
 

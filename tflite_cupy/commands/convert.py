@@ -26,10 +26,7 @@ FLOAT = "float32"
 def add(commands: Any) -> argparse.ArgumentParser:
     """Declare the command."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "convert",
-        help="make a .tflite file from a TensorFlow model",
-        description=f"{__doc__}\n\n{calibration.__doc__}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "convert", help="make a .tflite file from a TensorFlow model", description=f"{__doc__}\n\n{calibration.__doc__}"
     )
     parser.add_argument("model", metavar="MODEL", help="SavedModel folder, .keras, .h5 or .tflite file")
     parser.add_argument("-o", "--output", metavar="FILE.tflite", required=True, help="where the result goes")

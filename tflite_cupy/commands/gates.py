@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..interpreter.report import DelegationReport, SubgraphReport
+from ..interpreter.report import DelegationReport, NodeReport, SubgraphReport
 from .output import note
 
 _HELP = """fail (exit code 1) if: cpu, flex: a node runs there; partitions:N: a signature has more than N;
@@ -73,11 +73,17 @@ class Gate:
             if count > self.bound:
                 yield f"{whose} has {count} partitions, at most {self.bound:.0f} wanted"
         else:
-            nodes = [n for subgraph in subgraphs for n in subgraph.nodes if n.counts and n.delegate == self.kind]
+            nodes = [n for subgraph in subgraphs for n in subgraph.nodes if n.counts and self._is_met_by(n)]
             if nodes:
-                names = ", ".join(f"{n.name}#{n.index}" for n in nodes[:8])
-                yield f"{self.kind} runs {len(nodes)} of the nodes of {whose}: {names}"
+                runs = f"{self.kind} runs" if nodes[0].delegate else "TensorFlow, which is not there, has to run"
+                yield f"{runs} {len(nodes)} of the nodes of {whose}: {', '.join(map(str, nodes[:8]))}"
+
+    def _is_met_by(self, node: NodeReport) -> bool:
+        """Whether a node runs on the delegate, or would where TensorFlow is installed."""
+        return node.delegate == self.kind or (
+            self.kind == "flex" and not node.delegate and node.name.startswith("Flex")
+        )
 
 
 def _elsewhere(subgraphs: list[SubgraphReport]) -> list[str]:
-    return [f"{n.name}#{n.index}" for s in subgraphs for n in s.nodes if n.counts and n.delegate != "gpu"]
+    return [str(n) for s in subgraphs for n in s.nodes if n.counts and n.delegate != "gpu"]

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -120,7 +121,7 @@ def _load(path: str, name: str, detail: Mapping[str, Any]) -> np.ndarray:
     file = existing(member[1] if member else path)
     try:
         loaded = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError) as error:
+    except (ValueError, EOFError, OSError, MemoryError, BadZipFile) as error:
         raise UsageError(f"{file} is no .npy or .npz file: {error}") from error
     if isinstance(loaded, np.ndarray):
         if member:
@@ -133,7 +134,7 @@ def _load(path: str, name: str, detail: Mapping[str, Any]) -> np.ndarray:
         key = known(f"array of {file}", member[2], loaded.files) if member else loaded.files[0]
         try:
             array: np.ndarray = loaded[key]
-        except (ValueError, EOFError, OSError, MemoryError) as error:
+        except (ValueError, EOFError, OSError, MemoryError, BadZipFile) as error:
             raise UsageError(f"{file}[{key}] can't be read: {error}") from error
     return array
 

@@ -11,7 +11,7 @@ from typing import Any
 from .. import load_model
 from ..interpreter.graph import Graph, Model, Tensor
 from .arguments import add_model, existing
-from .output import result, table
+from .output import result, say, table
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _show(path: Path, facts: dict[str, Any]) -> None:
-    print(f"{path}: {facts['bytes']:,} bytes, {facts['description'] or 'no description'}")
+    say(f"{path}: {facts['bytes']:,} bytes, {facts['description'] or 'no description'}")
     print()
     for signature in facts["signatures"]:
         rows = [(way, x["name"], x["type"], _shape(x["shape"]), x["tensor"])

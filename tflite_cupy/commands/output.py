@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..interpreter.words import aligned, plain, printable
 from .arguments import UsageError, write_text
 
 SCHEMA_VERSION = 1
@@ -53,9 +54,14 @@ def emit_json(arguments: argparse.Namespace, /, **fields: Any) -> None:
     write_text(arguments.json, f"{text}\n")
 
 
+def say(text: str) -> None:
+    """Print lines for people, in which names of a model can't steer the terminal."""
+    print(plain(text))
+
+
 def note(text: str) -> None:
     """Tell the user something that is not a result."""
-    print(text, file=sys.stderr)
+    print(plain(text), file=sys.stderr)
 
 
 @contextmanager
@@ -86,13 +92,11 @@ def _rich_progress() -> Any:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
     """Print rows under headers, with rich where that is installed and stdout is a terminal."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    title, cells = printable(title), [[printable(str(cell)) for cell in row] for row in rows]
     if not (sys.stdout.isatty() and _rich_table(headers, cells, title)):
         if title:
             print(title)
-        widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
-        for row in (headers, *cells):
-            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for line in aligned([headers, *cells], left=range(len(headers))):
             print(f"  {line}".rstrip())
 
 
@@ -104,7 +108,7 @@ def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: st
         from rich.text import Text
     except ModuleNotFoundError:
         return False
-    grid = Table(*headers, title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    grid = Table(*headers, title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
     for row in rows:
         grid.add_row(*map(Text, row))
     Console().print(grid)

@@ -1,7 +1,7 @@
 """`tflite-cupy profile MODEL`: what share of a call each operator and node takes.
 
 Inputs that are not given are made up. Nodes that are computed as one are listed under the first of them, with the
-number of the others; `rest` is what no node accounts for.
+number of the others. The rows of operators, with those below them, add up to what a call takes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from .output import note, result
 def add(commands: Any) -> argparse.ArgumentParser:
     """Declare the command."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "profile", help="what share of a call each operator takes", description=f"{__doc__}\n\n{inputs.__doc__}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        "profile", help="what share of a call each operator takes", description=f"{__doc__}\n\n{inputs.__doc__}"
+    )
     add_model(parser)
     add_signature(parser)
     inputs.add_inputs(parser)

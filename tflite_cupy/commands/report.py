@@ -29,9 +29,8 @@ _WIDTHS = 80, 120
 def add(commands: Any) -> argparse.ArgumentParser:
     """Declare the command."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "report", help="which node runs where, and why", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        "report", help="which node runs where, and why", description=__doc__
+    )
     add_model(parser)
     parser.add_argument(
         "--format",

@@ -13,15 +13,14 @@ import numpy as np
 from . import gates, inputs
 from .arguments import UsageError, add_device, add_model, add_signature, add_threads, writable
 from .entry import entry_of, open_interpreter
-from .output import json_value, note, result
+from .output import json_value, note, result, say
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
     """Declare the command."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "run", help="call a signature of a model", description=f"{__doc__}\n\n{inputs.__doc__}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        "run", help="call a signature of a model", description=f"{__doc__}\n\n{inputs.__doc__}"
+    )
     add_model(parser)
     add_signature(parser)
     inputs.add_inputs(parser)
@@ -45,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     def show() -> None:
         for name, array in outputs.items():
-            print(f"{name}: {_dtype(array)} {list(array.shape)}")
+            say(f"{name}: {_dtype(array)} {list(array.shape)}")
             print(np.array2string(array, threshold=100, max_line_width=110))
 
     result(arguments, show, signature=entry.key, seed=arguments.seed, inputs=given, outputs=results)

@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 def add(commands: Any) -> argparse.ArgumentParser:
     """Declare the command."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "serve",
-        help="serve signatures over HTTP",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "serve", help="serve signatures over HTTP", description=__doc__
     )
     parser.add_argument("models", metavar="MODEL", nargs="+", help="path of a .tflite file, or NAME=path")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
@@ -104,6 +101,8 @@ def _repository(arguments: argparse.Namespace) -> Repository:
         name, is_named, path = argument.partition("=")
         if Path(argument).is_file() or not is_named:
             name, path = Path(argument).stem, argument
+        if not name:
+            raise UsageError(f"{argument!r} names no model.", hint="Name it: NAME=path")
         if name in paths:
             raise UsageError(f"two models are called {name!r}.", hint="Name one: NAME=path")
         paths[name] = existing(path)

@@ -20,7 +20,7 @@ from ..verify.saved import keys_of, read_archive
 from . import inputs
 from .arguments import UsageError, add_model, add_threads, existing, known, positive
 from .entry import Entry
-from .output import note, progress, result, table
+from .output import note, progress, result, say, table
 
 DETAILS = """
 Runtimes are this package (auto, gpu, cpu; numpy and onednn: the CPU with these kernels), LiteRT (litert: with XNNPACK;
@@ -29,20 +29,23 @@ a GPU, else against litert if that is installed, else onednn against numpy. A fi
 arrays called `output`, or `signature/output`; give the same inputs, or the same --seed, as then.
 
 Verdicts: PASS and FAIL; random: the reference does not agree with itself, so that only types and shapes count;
-rounding: no node, on its own, is off by more than it may be, and the output is off by what they add up to (not where
---tolerance or --steps say how far it may be off).
+rounding, which passes: each node alone, given the reference's operands, is as near as it must be; small differences
+add up to what the output is off by. It is a FAIL where --tolerance or --steps say how far the output may be off.
 """
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
     """Declare the command."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "verify", help="hold a model against another runtime, or saved outputs", description=f"{__doc__}\n{DETAILS}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        "verify", help="hold a model against another runtime, or saved outputs", description=f"{__doc__}\n{DETAILS}"
+    )
     add_model(parser)
     parser.add_argument(
-        *("--runtime", "--device"), choices=NAMES, default="auto", help="the runtime to verify (default: auto)"
+        *("--runtime", "--device"),
+        choices=NAMES,
+        default="auto",
+        metavar="NAME",
+        help="the runtime to verify (default: auto)",
     )
     parser.add_argument("--against", metavar="NAME|FILE.npz", help="a runtime, or saved outputs")
     parser.add_argument(
@@ -75,7 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
     against = _against(arguments, model)
     is_saved = against not in NAMES
     if is_saved:
-        saved = read_archive(against, model, "outputs")
+        saved = read_archive(against, model, "outputs", arguments.signature)
         keys = [key for key in keys if key in saved]
     entries = [_entry(model, key) for key in keys]
     with progress("comparing") as shown:
@@ -97,7 +100,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     def show() -> None:
         table(HEADERS, comparison.rows(), f"{comparison.candidate} against {comparison.reference}")
-        print("\n".join([*comparison.explanations(), "PASS" if comparison.passed else "FAIL"]))
+        say("\n".join([*comparison.explanations(), "PASS" if comparison.passed else "FAIL"]))
 
     result(arguments, show, **comparison.to_json())
     return 0 if comparison.passed else 1

@@ -19,9 +19,8 @@ from .report import add_assume_gpu, page_of, report_of
 def add(commands: Any) -> argparse.ArgumentParser:
     """Declare the command."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "visualize", help="a page that shows which node runs where", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        "visualize", help="a page that shows which node runs where", description=__doc__
+    )
     add_model(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE.html", help="default: the model's name with .html, in the current folder"

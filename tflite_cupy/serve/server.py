@@ -124,14 +124,19 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
-        self._tasks.add(asyncio.ensure_future(self._service.warm_up(self._note)))
+        self._keep(asyncio.ensure_future(self._service.warm_up(self._note)))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._is_stopping or self._loop is None:
             self.should_exit = self.force_exit = True
             return
         self._is_stopping = True
-        self._loop.call_soon_threadsafe(lambda: self._tasks.add(asyncio.ensure_future(self._drain())))
+        self._loop.call_soon_threadsafe(lambda: self._keep(asyncio.ensure_future(self._drain())))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """The event loop does not hold its tasks; given up when it is done, so that asyncio logs what it raised."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _drain(self) -> None:
         self._note(f"stopping: {self._service.workers.running} in flight, {self._service.workers.waiting} waiting")

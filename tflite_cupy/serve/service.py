@@ -95,16 +95,18 @@ class Service:
         return self._is_warm and not self.workers.is_draining
 
     async def warm_up(self, note: Callable[[str], None]) -> None:
-        """Where the settings ask for it, call each signature without state once, then be ready; `note` is told of calls
-        that fail."""
-        for served in () if self._is_warm else self.repository.signatures.values():
-            if not (served.has_state or self.workers.is_draining):
-                await self.workers.thread(asyncio.Event().wait)
-                try:
-                    await self.workers.start(served.warm_up)
-                except Refused as refused:
-                    note(f"{served.name} can't be warmed up: {refused.text}")
-        self._is_warm = True
+        """Where the settings ask for it, call each signature without state once, then be ready, come what may; `note`
+        is told of calls that fail."""
+        try:
+            for served in () if self._is_warm else self.repository.signatures.values():
+                if not (served.has_state or self.workers.is_draining):
+                    await self.workers.thread(asyncio.Event().wait)
+                    try:
+                        await self.workers.start(served.warm_up)
+                    except (Refused, MemoryError) as error:
+                        note(f"{served.name} can't be warmed up: {error}")
+        finally:
+            self._is_warm = True
 
     async def drain(self, seconds: float) -> bool:
         """Take nothing more, wait for what is here, and cut what is not done within `seconds`; whether all was."""

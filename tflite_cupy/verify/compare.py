@@ -66,10 +66,10 @@ def compare_runtimes(
     loaded = load_model(model if isinstance(model, bytes) else os.fspath(model))
     if against is None:
         against = default_reference(candidate if isinstance(candidate, str) else "cpu", loaded)
-    saved = _saved(against, loaded)
+    saved = _saved(against, loaded, signatures)
     opened = _opener(candidate, threads, precision)
     other = None if saved is not None else _opener(against, threads, precision)
-    keys, given = _chosen(loaded, signatures, saved), _given(inputs, loaded)
+    keys, given = _chosen(loaded, signatures, saved), _given(inputs, loaded, signatures)
     once = saved is not None or all(_is_settled(loaded, given, key) for key in keys)
     pair = Pair(
         model=loaded,
@@ -112,9 +112,9 @@ def _reference(model: Source, saved: SavedOutputs | None, opener: Opener | None)
     return opener(model)
 
 
-def _saved(against: Any, model: Model) -> SavedOutputs | None:
+def _saved(against: Any, model: Model, asked: Sequence[str] | None) -> SavedOutputs | None:
     is_saved = isinstance(against, Mapping | os.PathLike) or (isinstance(against, str) and against.endswith(".npz"))
-    return SavedOutputs(against, model) if is_saved else None
+    return SavedOutputs(against, model, asked) if is_saved else None
 
 
 def _chosen(model: Model, asked: Sequence[str] | None, saved: SavedOutputs | None) -> list[str | None]:
@@ -132,12 +132,12 @@ def _chosen(model: Model, asked: Sequence[str] | None, saved: SavedOutputs | Non
     return chosen
 
 
-def _given(inputs: Any, model: Model) -> Mapping[str | None, Arrays]:
+def _given(inputs: Any, model: Model, asked: Sequence[str] | None) -> Mapping[str | None, Arrays]:
     if inputs is None:
         return {}
     if isinstance(inputs, Mapping) and all(isinstance(value, Mapping) for value in inputs.values()):
         return inputs
-    return read_archive(inputs, model, "inputs")
+    return read_archive(inputs, model, "inputs", asked)
 
 
 def _is_settled(model: Model, given: Mapping[str | None, Arrays], key: str | None) -> bool:

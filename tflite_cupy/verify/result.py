@@ -46,7 +46,8 @@ class Divergence:
             return f"first diverging node: {self.where}: {own}"
         if self.own.equal:
             return f"every node agrees on its own; the first that differs in the call: {self.where}: {self.accumulated}"
-        return f"no node is off by more than it may be on its own; the most has {self.where}: {self.own}"
+        agree = "each node alone, given the reference's operands, is as near as it must be"
+        return f"{agree}; small differences add up. Furthest off: {self.where}: {self.own}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ....interpreter.sharing import contents, shared
+from ....interpreter.sharing import contents, release, shared
 
 
 def pack(weights: np.ndarray, layout: tuple[object, ...], make: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -16,4 +16,6 @@ def pack(weights: np.ndarray, layout: tuple[object, ...], make: Callable[[np.nda
         made = np.ascontiguousarray(make(weights))
         return made.copy() if np.shares_memory(made, weights) else made
 
-    return shared((*contents(weights), *layout), packed)
+    found = shared((*contents(weights), *layout), packed)
+    release(weights)
+    return found

@@ -11,7 +11,7 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,9 @@ class Query(IntEnum):
     SCRATCHPAD = 136
 
 
+VNNI = 0x48
+"""Bits of dnnl_cpu_isa_t: instructions that add four products of bytes up in 32 bits, for AVX2 and for AVX-512."""
+
 FORWARD_INFERENCE = 96
 USE_SCALE, USE_SHIFT = 2, 4
 ANY_FORMAT = 1
@@ -149,6 +152,12 @@ class Library:
         ask.restype = ctypes.POINTER(_Version)
         found = ask().contents
         return f"{found.major}.{found.minor}.{found.patch}"
+
+    @cached_property
+    def multiplies_bytes(self) -> bool:
+        """Whether products of bytes are exact. Without VNNI two of them are added up in 16 bits: oneDNN halves weights
+        for that, or lets the sum saturate."""
+        return bool(self._functions.dnnl_get_effective_cpu_isa() & VNNI)
 
     def check(self, status: int, what: str) -> None:
         """Raise Unimplemented, MemoryError or KernelError for a status that is not success."""
@@ -207,13 +216,19 @@ class Library:
         self._set_address(memory, array.__array_interface__["data"][0])
         return array
 
+    @property
+    def threads(self) -> int:
+        """How many threads primitives that this thread makes and runs may use."""
+        count: int = self._functions.omp_get_max_threads()
+        return count
+
     def use_threads(self, count: int) -> int:
-        """How many threads primitives that this thread makes and runs may use; gives the number before.
+        """Let primitives that this thread makes and runs use so many threads; gives the number before.
 
         One in a forked process, where the threads of OpenMP are missing and waited for all the same.
         """
         count = 1 if self.is_forked else count
-        before: int = self._functions.omp_get_max_threads()
+        before = self.threads
         if before != count:
             self._functions.omp_set_num_threads(count)
         return before

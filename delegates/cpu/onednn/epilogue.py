@@ -218,4 +218,11 @@ def repeated(other: TensorSpec, shape: Sequence[int], order: Sequence[int] | Non
         if rows == 1:
             return Layout.of((1, width * abreast if width > 1 else 1), other.dtype)
         return Layout.of((rows // abreast, width * abreast), other.dtype) if own == tuple(shape) else None
-    return Layout.of(own, other.dtype, order)
+    return None if _is_taken_wrongly(own, shape, order) else Layout.of(own, other.dtype, order)
+
+
+def _is_taken_wrongly(own: Sequence[int], shape: Sequence[int], order: Sequence[int]) -> bool:
+    """[1, c, 1, ...] as an operand of an operation after a binary primitive that makes [n, c, 1, ...], of whose rows
+    all but the first get other elements (oneDNN 3.2)."""
+    is_plain = list(order) == sorted(order)
+    return is_plain and len(shape) > 2 and own[0] < shape[0] and 1 < own[1] == prod(shape[1:])

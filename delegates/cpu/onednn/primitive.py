@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, TypeAlias
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from .binding import (
     dims,
 )
 
+Arguments = ParamSpec("Arguments")
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -40,17 +43,23 @@ class Layout:
     @classmethod
     def of(cls, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Layout:
         """Of a C-contiguous array of this shape, its dimensions taken in `order`."""
-        steps = [1]
-        for size in shape[:0:-1]:
-            steps.append(steps[-1] * size)
-        steps.reverse()
-        order = order or range(len(shape))
-        return cls(tuple(shape[i] for i in order), np.dtype(dtype), tuple(steps[i] for i in order) if shape else (1,))
+        return _layout(tuple(shape), np.dtype(dtype), tuple(order or range(len(shape))))
 
     @property
     def packed(self) -> Layout:
         """The same sizes, in whatever order the primitive likes best."""
         return Layout(self.shape, self.dtype)
+
+
+@lru_cache(maxsize=1024)
+def _layout(shape: tuple[int, ...], dtype: np.dtype[Any], order: tuple[int, ...]) -> Layout:
+    steps = [1]
+    for size in shape[:0:-1]:
+        steps.append(steps[-1] * size)
+    steps.reverse()
+    if not shape:
+        return Layout((), dtype, (1,))
+    return Layout(tuple(shape[i] for i in order), dtype, tuple(steps[i] for i in order))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,11 @@ class Attributes:
     scales: Mapping[Arg, int] = field(default_factory=dict)
     zero_points: Mapping[Arg, int] = field(default_factory=dict)
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells them from others."""
+        return self.post_ops, tuple(self.scales.items()), tuple(self.zero_points.items())
+
     def make(self, library: Library) -> Handle:
         """The oneDNN object."""
         made = library.make("primitive_attr", "dnnl_primitive_attr_create")
@@ -97,6 +111,8 @@ class Attributes:
             library.call("dnnl_primitive_attr_set_scales_mask", made, int(argument), mask)
         for argument, mask in self.zero_points.items():
             library.call("dnnl_primitive_attr_set_zero_points_mask", made, int(argument), mask)
+        if not self.post_ops:
+            return made
         chain = library.make("post_ops", "dnnl_post_ops_create")
         for post in self.post_ops:
             if isinstance(post, Eltwise):
@@ -143,11 +159,30 @@ class Window:
     after: tuple[int, ...]
 
 
+def _once(make: Callable[Arguments, Primitive]) -> Callable[Arguments, Primitive]:
+    """Equal primitives for as many threads are one object, for as long as somebody has it."""
+    known: WeakValueDictionary[tuple[object, ...], Primitive] = WeakValueDictionary()
+
+    @wraps(make)
+    def found(*arguments: Arguments.args, **named: Arguments.kwargs) -> Primitive:
+        library = arguments[0]
+        assert isinstance(library, Library)
+        key = library.threads, *(each.key if isinstance(each, Attributes) else each for each in arguments)
+        primitive = known.get(key)
+        if primitive is None:
+            primitive = known[key] = make(*arguments, **named)
+        return primitive
+
+    return found
+
+
+@_once
 def convolution(*arguments: Any) -> Primitive:
     """src [n, c, h, w] with weights [out, in, h, w] or [groups, out, in, h, w]. Raises Unimplemented."""
     return _convolution("convolution", Algorithm.CONVOLUTION_DIRECT, *arguments)
 
 
+@_once
 def deconvolution(*arguments: Any) -> Primitive:
     """The transpose of a convolution: weights [out, in, h, w]. Raises Unimplemented."""
     return _convolution("deconvolution", Algorithm.DECONVOLUTION_DIRECT, *arguments)
@@ -157,6 +192,7 @@ def _convolution(
     kind: str, algorithm: Algorithm, library: Library, src: Layout, weights: Layout, bias: Layout | None, dst: Layout,
     window: Window, attributes: Attributes,
 ) -> Primitive:  # fmt: skip
+    _check_products(library, src)
     layouts = [make_layout(library, each) for each in (src, weights)]
     rest = None if bias is None else make_layout(library, bias)
     steps = (dims(each) for each in (window.strides, window.dilations, window.before, window.after))
@@ -173,15 +209,23 @@ def _convolution(
     )
 
 
+def _check_products(library: Library, src: Layout) -> None:
+    if src.dtype.itemsize == 1 and not library.multiplies_bytes:
+        raise Unimplemented("exact products of bytes")
+
+
+@_once
 def matmul(
     library: Library, src: Layout, weights: Layout, bias: Layout | None, dst: Layout, attributes: Attributes
 ) -> Primitive:
     """src [..., m, k] times weights [..., k, n]; bias [1, n]. Raises Unimplemented."""
+    _check_products(library, src)
     layouts = [make_layout(library, each) for each in (src, weights)]
     rest = None if bias is None else make_layout(library, bias)
     return _made(library, "matmul", attributes, *layouts, rest, make_layout(library, dst))
 
 
+@_once
 def binary(
     library: Library, algorithm: Algorithm, a: Layout, b: Layout, dst: Layout, attributes: Attributes
 ) -> Primitive:
@@ -190,6 +234,7 @@ def binary(
     return _made(library, "binary", attributes, int(algorithm), *layouts)
 
 
+@_once
 def eltwise(library: Library, first: Eltwise, src: Layout, dst: Layout, attributes: Attributes) -> Primitive:
     """An operation on each element. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, dst)]
@@ -205,6 +250,7 @@ def eltwise(library: Library, first: Eltwise, src: Layout, dst: Layout, attribut
     )
 
 
+@_once
 def pooling(
     library: Library, algorithm: Algorithm, src: Layout, dst: Layout, kernel: Sequence[int], window: Window,
     attributes: Attributes,
@@ -215,24 +261,28 @@ def pooling(
     return _made(library, "pooling_forward", attributes, FORWARD_INFERENCE, int(algorithm), *layouts, *steps)
 
 
+@_once
 def prelu(library: Library, src: Layout, slopes: Layout, dst: Layout) -> Primitive:
     """x where x > 0, slope * x elsewhere; sizes of 1 of the slopes are repeated. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, slopes, dst)]
     return _made(library, "prelu_forward", Attributes(), FORWARD_INFERENCE, *layouts)
 
 
+@_once
 def resampling(library: Library, algorithm: Algorithm, src: Layout, dst: Layout, attributes: Attributes) -> Primitive:
     """[n, c, h, w] at other sizes, pixels at the centres of their squares. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, dst)]
     return _made(library, "resampling_forward", attributes, FORWARD_INFERENCE, int(algorithm), None, *layouts)
 
 
+@_once
 def softmax(library: Library, src: Layout, dst: Layout, axis: int, attributes: Attributes) -> Primitive:
     """Softmax along one dimension. Raises Unimplemented."""
     layouts = [make_layout(library, each) for each in (src, dst)]
     return _made(library, "softmax_forward", attributes, FORWARD_INFERENCE, int(Algorithm.SOFTMAX), *layouts, axis)
 
 
+@_once
 def layer_normalization(
     library: Library, src: Layout, dst: Layout, epsilon: float, attributes: Attributes
 ) -> Primitive:
@@ -248,9 +298,8 @@ def _made(library: Library, kind: str, attributes: Attributes, *arguments: Any) 
     return Primitive(library, library.make("primitive_desc", name, library.engine, *arguments, around))
 
 
-def pack(library: Library, array: np.ndarray, layout: Layout, target: Any) -> np.ndarray:
-    """A constant in the layout that a primitive likes best, as bytes."""
-    packed = aligned(library.nbytes(target))
+def pack(library: Library, array: np.ndarray, layout: Layout, target: Any, packed: np.ndarray) -> None:
+    """Write a constant in the layout that a primitive likes best to the bytes `packed`."""
     source = make_layout(library, layout)
     description = library.make(
         "primitive_desc", "dnnl_reorder_primitive_desc_create", source, library.engine, target, library.engine,
@@ -265,7 +314,6 @@ def pack(library: Library, array: np.ndarray, layout: Layout, target: Any) -> np
         Arg.SCRATCHPAD: library.memory(library.query(description, Query.SCRATCHPAD), scratch.ctypes.data),
     }
     library.check(library.execute(reorder.handle, library.stream(), len(places), arguments(places)), "reorder")
-    return packed
 
 
 def aligned(nbytes: int) -> np.ndarray:

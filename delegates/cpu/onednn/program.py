@@ -1,7 +1,7 @@
 """Partitions as flat lists of steps: primitives over one arena, NumPy code between them.
 
 program     immutable, shared by all calls: primitives, packed constants, where in the arena each tensor lies
-workspace   what one call has to itself: the arena, a stream, primitives bound to addresses in it
+workspace   what one call has to itself: a stream, primitives bound to addresses in an arena
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from ....interpreter.runtime.delegate import Partition
 from ....interpreter.runtime.faults import BODY_ERRORS, node_error
 from ....interpreter.runtime.sizes import sizing
 from ...arena import place
+from .arenas import Arena, taken
 from .binding import Arg, Handle, Library, Query
-from .primitive import aligned, arguments, make_layout
+from .primitive import arguments, make_layout
 from .steps import ArrayStep, Execution, Join, Step, View
 
 if TYPE_CHECKING:
@@ -107,24 +108,43 @@ class Program:
         return {"onednn_primitives": primitives, "onednn_nodes": fused, "arena_bytes": self.nbytes + self.scratch}
 
     def __call__(self, lane: Lane, inputs: Sequence[Array]) -> list[Array]:
-        try:
-            workspace = self._idle.pop()
-        except IndexError:
-            workspace = lane.prepared(partial(Workspace, self))
+        workspace = self._idle_workspace() or self._new_workspace(lane)
         before = self.library.use_threads(1)
         try:
             return workspace.run(lane, inputs)
         finally:
             self.library.use_threads(before)
+            workspace.arena.give_back()
             self._idle.append(workspace)
+
+    def _idle_workspace(self) -> Workspace | None:
+        """One whose arena is free, taken for this call."""
+        busy: list[Workspace] = []
+        try:
+            while True:
+                workspace = self._idle.pop()
+                if workspace.arena.take():
+                    return workspace
+                busy.append(workspace)
+        except IndexError:
+            return None
+        finally:
+            self._idle.extend(busy)
+
+    def _new_workspace(self, lane: Lane) -> Workspace:
+        arena = taken(self.nbytes + self.scratch)
+        try:
+            return lane.prepared(partial(Workspace, self, arena))
+        except BaseException:
+            arena.give_back()
+            raise
 
 
 class Workspace:
-    """Memory of one call at a time, and the steps bound to it."""
+    """The steps of a program bound to an arena, for one call at a time that has taken it."""
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self._arena = aligned(program.nbytes + program.scratch)
+    def __init__(self, program: Program, arena: Arena) -> None:
+        self._program, self.arena, self._arena = program, arena, arena.memory
         self._stream = program.library.stream()
         constants = program.partition.constants
         self._values: list[Array] = [constants.get(tensor) for tensor in program.slots]

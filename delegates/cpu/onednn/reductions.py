@@ -37,13 +37,13 @@ def mean(bound: BoundNode, constants: Constants) -> Recipe | None:
 def _of_images(bound: BoundNode, source: TensorSpec) -> Recipe:
     """Over the rows and columns: one window."""
     assert source.shape is not None
-    batch, *kernel, channels = source.shape
+    batch, height, width, channels = source.shape
     src = Layout.of(source.shape, source.dtype, IMAGE)
     dst = Layout.of((batch, 1, 1, channels), np.float32, IMAGE)
     window = p.Window((1, 1), (0, 0), (0, 0), (0, 0))
 
     def build(library: Library, attributes: Attributes) -> Primitive:
-        return p.pooling(library, Algorithm.POOL_AVERAGE, src, dst, kernel, window, attributes)
+        return p.pooling(library, Algorithm.POOL_AVERAGE, src, dst, (height, width), window, attributes)
 
     return Recipe(build, {Arg.SRC: bound.node.inputs[0]}, bound.node.outputs[0], None, chains=False)
 

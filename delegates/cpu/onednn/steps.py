@@ -14,6 +14,7 @@ from ....interpreter.ops.base import Padding as PaddingKind
 from ....interpreter.ops.conv import Conv2D, DepthwiseConv2D
 from ....interpreter.ops.layout import Concatenation
 from ....interpreter.ops.shape import ExpandDims, Reshape, Squeeze
+from ....interpreter.ops.shared.products import WeightedOp
 from ....interpreter.runtime.delegate import BoundNode, Partition
 from ...arrays import Kernel
 from .binding import Arg, Handle, Library, Query, Unimplemented
@@ -23,7 +24,7 @@ from .normalization import layer_norm
 from .primitive import Binary, Prelu, Primitive, make_layout
 from .recipe import Derived, Recipe, post_operand
 from .recipes import padding_of, recipe
-from .weights import Weights
+from .weights import Slab, Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +110,7 @@ class _Planner:
         self._library, self._partition, self._kernel, self._weights = library, partition, kernel, weights
         self._threads = threads
         self._chains = Chains(partition.nodes, set(partition.outputs), partition.constants.keys())
+        self._slab = Slab(sum(_weights_nbytes(bound, partition) for bound in partition.nodes))
         self._placed: dict[int, Step] = {}  # by the position at which they run
         self._taken: set[int] = set()
 
@@ -178,13 +180,21 @@ class _Planner:
                 value = value if abreast == 1 else np.tile(value.reshape(-1), abreast)
                 fixed(argument, np.ascontiguousarray(value), layout)
         for argument, constant in made.constants.items():
-            fixed(argument, *self._weights.stored(constant, primitive))
+            fixed(argument, *self._weights.stored(constant, primitive, self._slab))
         nodes = tuple(self._partition.nodes[p] for p in positions)
         result = chain[-1].result if chain else made.result
         layout = self._library.query(primitive.description, Query.DST)
         return Execution(
             nodes, primitive, constants, tuple(kept), operands, (result, layout), made.derived, parts=made.parts
         )
+
+
+def _weights_nbytes(bound: BoundNode, partition: Partition) -> int:
+    """Of constant weights."""
+    if not isinstance(bound.op, WeightedOp):
+        return 0
+    weights = partition.constants.get(bound.node.inputs[bound.op.positions[1]])
+    return 0 if weights is None else weights.nbytes
 
 
 def _moving(bound: BoundNode) -> View | Join | None:

@@ -1,6 +1,7 @@
 // Pooling of float images [n, height, width, channels]: one thread to LANES channels of a pixel of the result.
 //   MODE      AVERAGE, GREATEST or ROOT_MEAN_SQUARE of the elements of the window that lie inside the image
 //   WINDOW    height and width of the window; 0: any
+//   HAS_ZEROS with GREATEST: whether there are zeros outside the image, which count, too
 #include "math.cuh"
 
 enum { AVERAGE, GREATEST, ROOT_MEAN_SQUARE };
@@ -26,7 +27,11 @@ extern "C" __global__ void __launch_bounds__(128) pool(
 #pragma unroll WINDOW ? WINDOW : 4
         for (int s = 0; s < columns; ++s) {
             const int y = first + r, at = start + s;
-            if ((unsigned)y >= (unsigned)height || (unsigned)at >= (unsigned)width) continue;
+            if ((unsigned)y >= (unsigned)height || (unsigned)at >= (unsigned)width) {
+#pragma unroll
+                for (int i = 0; HAS_ZEROS && i < LANES; ++i) results[i] = fmaxf(results[i], 0);
+                continue;
+            }
             const Vector<float, LANES> seen = load_vector<LANES>(x + (unsigned)(y * width + at) * channels);
 #pragma unroll
             for (int i = 0; i < LANES; ++i) {

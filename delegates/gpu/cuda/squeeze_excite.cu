@@ -12,9 +12,18 @@ extern "C" __global__ void __launch_bounds__(1024) squeeze_excite(
     __shared__ float hidden[MOST_UNITS], vector[MOST_DEPTH];
     const int row = blockIdx.y, lane = threadIdx.x % 32;
     x += row * parts * depth;
+    const int across = min((depth + 31) / 32 * 32, (int)blockDim.x), lines = min((int)blockDim.x / across, parts);
+    const int line = threadIdx.x / across;
+    for (int k = threadIdx.x % across; line < lines && k < depth; k += across) {
+        float sum = 0;
+#pragma unroll 8
+        for (int part = line; part < parts; part += lines) sum += x[part * depth + k];
+        vector[line * depth + k] = sum;
+    }
+    __syncthreads();
     for (int k = threadIdx.x; k < depth; k += blockDim.x) {
-        float sum = x[k];
-        for (int part = 1; part < parts; ++part) sum += x[part * depth + k];
+        float sum = vector[k];
+        for (int n = 1; n < lines; ++n) sum += vector[n * depth + k];
         vector[k] = sum / count;
     }
     __syncthreads();

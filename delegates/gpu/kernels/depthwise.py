@@ -1,8 +1,10 @@
-"""DEPTHWISE_CONV_2D of float32."""
+"""DEPTHWISE_CONV_2D of float32, perhaps with sums over the pixels of its results for a MEAN that reads these."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,14 +12,20 @@ from ....interpreter.ops.base import Activation
 from ....interpreter.ops.conv import DepthwiseConv2D
 from ....interpreter.runtime.delegate import BoundNode
 from ..groups import lowers
-from ..listing import Operand, Work
+from ..kernel import Kernel
+from ..listing import Argument, Operand, Work
 from ..lowering import Site
 from ..tail import WIDTH
 from .geometry import takes_margins
+from .reduction import is_pixel_mean
 
 BLOCK = 128
+MAX_IMAGES = 65535
 WINDOWS = (3, 5, 7)
 """Sizes of square windows that have a kernel of their own."""
+
+SUMMING, SUMMING_BLOCKS, MOST_SUMS = 256, 1056, 264
+"""Threads of a block that leaves sums, how many such blocks fill a GPU, and parts of an image at most."""
 
 BUSY = 1 << 16
 """So many threads keep a GPU busy; where there are more, each takes several columns."""
@@ -65,16 +73,52 @@ def launch_depthwise(site: Site, bound: BoundNode, x: Operand, before: tuple[int
     height, width = weights.shape[1:3]
     window = height if height == width and height in WINDOWS else 0
     tile = _columns(steps, window, shape[2], math.prod(shape) // lanes)
-    threads = shape[0] * shape[1] * -(-shape[2] // tile) * (channels // lanes)
-    stride = steps[0] if tile > 1 else 0
-    what = site.kernel("depthwise", "depthwise.cu", LANES=lanes, COLUMNS=tile, WINDOW=window, STRIDE=stride)
+    defines = {"LANES": lanes, "COLUMNS": tile, "WINDOW": window, "STRIDE": steps[0] if tile > 1 else 0}
+    runs = shape[0], shape[1] * -(-shape[2] // tile), channels // lanes
+    how = (_summed if _is_averaged(site) else _plain)(site, runs, defines)
     site.launch(
-        what, -(-threads // BLOCK), BLOCK,
-        *(x, weights, weights if bias is None else bias, site.out, np.uint32(threads)),
+        how.kernel, how.grid, how.block, *how.arguments, x, weights, weights if bias is None else bias,
         *map(np.int32, (*x.shape[1:3], channels, multiplier, *shape[1:3], height, width, *steps, *before)),
         *(np.int32(bias is not None), *clamp, *site.tail.arguments), work=Work(2 * math.prod(shape) * height * width),
     )  # fmt: skip
     return None
+
+
+def _is_averaged(site: Site) -> bool:
+    """Whether a MEAN over the pixels of the result reads it."""
+    image = site.out
+    means = (bound for bound in site.readers() if is_pixel_mean(bound))
+    same = any(spec is not None and spec.shape == image.shape for bound in means for spec in bound.ins[:1])
+    return same and image.dtype == np.float32 and image.known_shape[0] <= MAX_IMAGES
+
+
+class How(NamedTuple):
+    """A kernel, its threads, and the arguments that it takes first."""
+
+    kernel: Kernel
+    grid: tuple[int, ...]
+    block: tuple[int, ...]
+    arguments: tuple[Argument, ...]
+
+
+def _plain(site: Site, runs: tuple[int, int, int], defines: Mapping[str, object]) -> How:
+    """runs: images, runs of columns in each, and groups of channels."""
+    threads = math.prod(runs)
+    what = site.kernel("depthwise", "depthwise.cu", **defines)
+    return How(what, (-(-threads // BLOCK),), (BLOCK,), (site.out, np.uint32(threads)))
+
+
+def _summed(site: Site, runs: tuple[int, int, int], defines: Mapping[str, object]) -> How:
+    """With sums over the pixels of each part of an image, which are kept for who asks the site for them."""
+    images, count, groups = runs
+    across = min(32, 1 << (groups - 1).bit_length())
+    lines, tiles = SUMMING // across, -(-groups // across)
+    share = -(-count // min(-(-count // lines), max(SUMMING_BLOCKS // (tiles * images), 1), MOST_SUMS))
+    parts = -(-count // share)
+    totals = site.scratch((images, parts, site.out.known_shape[-1]), np.float32)
+    site.keep_sums(totals)
+    what = site.kernel("depthwise_summed", "depthwise_summed.cu", **defines)
+    return How(what, (tiles, parts, images), (across, lines), (site.out, totals, np.int32(share)))
 
 
 def _columns(steps: tuple[int, ...], window: int, width: int, pixels: int) -> int:

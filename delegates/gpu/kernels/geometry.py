@@ -1,4 +1,4 @@
-"""A PAD with zeros before a convolution becomes the convolution's own margins.
+"""A PAD with zeros before a convolution, or before MAX_POOL_2D, becomes that one's own margins.
 
 @takes_margins(DepthwiseConv2D)
 def launch_depthwise(site, bound, x, before): ...       # `bound` reads `x` from `before` rows and columns outside on
@@ -58,7 +58,7 @@ def _is_zero(bound: BoundNode) -> bool:
 
 @pattern
 def padded_convolution(matcher: Matcher, position: int) -> tuple[Sequence[int], Lowering] | None:
-    """PAD with zeros, then a convolution without padding of its own that alone reads it."""
+    """PAD with zeros, then what takes margins, without padding of its own, and alone reads it."""
     bound = matcher.nodes[position]
     before = margins(bound)
     reader = None if before is None else matcher.reader(bound.node.outputs[0])

@@ -8,11 +8,13 @@ measured.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ....interpreter.ops.activation import Gelu
 from ....interpreter.ops.arithmetic import Add
 from ....interpreter.ops.base import Activation
 from ..gemm import ALIGNMENT, Problem, Stored
@@ -32,10 +34,11 @@ library that makes 250 TFLOP/s where our kernel makes 130 saves as much from a d
 
 
 class Ending(NamedTuple):
-    """What comes after the sums and the bias: in the library c, then relu; then perhaps a launch of its own."""
+    """What comes after the sums and the bias: in the library c, then relu or gelu; then perhaps a launch of its own."""
 
     c: Operand | None = None
     relu: bool = False
+    gelu: bool = False
     launch: bool = False
 
 
@@ -49,19 +52,21 @@ def launched(site: Site, product: Product, least: int | None = None) -> bool:
     takes, problem = site.options.library, _problem(site, product, least)
     if takes is None or problem is None:
         return False
-    ending = _ending(site, product, problem)
-    if ending is None:
-        return False
-    problem = replace(problem, has_c=ending.c is not None, relu=ending.relu)
-    if not takes(problem):
-        return False
+    for ending in _endings(site, product, problem):
+        whole = replace(problem, has_c=ending.c is not None, relu=ending.relu, gelu=ending.gelu)
+        if takes(whole):
+            _emit(site, product, whole, ending)
+            return True
+    return False
+
+
+def _emit(site: Site, product: Product, problem: Problem, ending: Ending) -> None:
     sums = site.out
     if ending.launch and sums.dtype != np.float32:
         sums = site.scratch(site.out.known_shape, np.float32)
     site.multiply(problem, product.a.operand, product.b.operand, sums, ending.c, product.bias)
     if ending.launch:
         _launch_tail(site, product, sums)
-    return True
 
 
 def _problem(site: Site, product: Product, least: int | None) -> Problem | None:
@@ -95,18 +100,30 @@ def _stored(product: Product, strides: Strides, operand: Operand, rows: int, col
     return Stored(leading, column != 1, step)
 
 
-def _ending(site: Site, product: Product, problem: Problem) -> Ending | None:
-    """How the sums become the results; None where that costs more than a library saves."""
+def _endings(site: Site, product: Product, problem: Problem) -> Iterator[Ending]:
+    """How the sums become the results, the cheapest way first; none where that costs more than a library saves."""
     low, high = map(float, product.limits)
     is_unlimited, is_relu = (low, high) == (-math.inf, math.inf), (low, high) == (0, math.inf)
     if not site.tail.nodes and (is_unlimited or is_relu):
-        return Ending(relu=is_relu)
+        yield Ending(relu=is_relu)
+        return
     leading, _, step = problem.out
     if leading != problem.columns or (problem.batch > 1 and step != problem.rows * problem.columns):
-        return None
+        return
+    if is_unlimited and problem.precision != "strict" and _is_gelu(site):
+        yield Ending(gelu=True)
     if is_unlimited and (added := _added(site)) is not None:
-        return added
-    return Ending(launch=True) if problem.depth >= LEAST_DEPTH else None
+        yield added
+    elif problem.depth >= LEAST_DEPTH:
+        yield Ending(launch=True)
+
+
+def _is_gelu(site: Site) -> bool:
+    """Whether the tail is what a library makes of gelu, and of float32."""
+    if len(site.tail.nodes) != 1 or site.out.dtype != np.float32:
+        return False
+    (bound,) = site.tail.nodes
+    return isinstance(bound.op, Gelu) and bound.op.approximate
 
 
 def _added(site: Site) -> Ending | None:

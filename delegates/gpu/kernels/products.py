@@ -14,9 +14,9 @@ from ..kernel import CTYPES
 from ..listing import Argument, Operand, Work
 from ..lowering import Site
 from ..tail import WIDTH
-from ..tiling import Choice, Size, Tile, candidates
+from ..tiling import Choice, Size, Tile, candidates, fit
 from . import library
-from .tiles import PIPELINED, PRECISIONS, TILES, grid_of, parts_of
+from .tiles import LEAST_COLUMNS, PIPELINED, PRECISIONS, TILES, grid_of, parts_of
 
 PIPELINE_ARCH = 80
 """Compute capability, times ten, from which on copies to shared memory run beside the arithmetic."""
@@ -24,8 +24,8 @@ PIPELINE_ARCH = 80
 FEW_ROWS = 4
 """Up to so many rows a product is bound by reading the other operand, and a warp makes each column."""
 
-MAX_PAIRS = 65535
-"""Pairs of matrices of one launch."""
+MAX_PAIRS = MAX_BLOCKS = 65535
+"""Pairs of matrices of one launch, and blocks by columns."""
 
 QUADWISE, ALONG, ACROSS = range(3)
 """How threads load an operand; see quad.cuh."""
@@ -116,6 +116,8 @@ def launch(site: Site, product: Product) -> str | None:
         return "its operands have 2**31 elements or more."
     if pairs > MAX_PAIRS:
         return f"it has more than {MAX_PAIRS} pairs of matrices."
+    if product.columns > MAX_BLOCKS * LEAST_COLUMNS:
+        return f"it has more than {MAX_BLOCKS * LEAST_COLUMNS} columns."
     if product.packed is not None:
         product = replace(product, b=Matrix(product.packed(), product.b.strides))
     if product.rows <= FEW_ROWS and product.is_single:
@@ -136,7 +138,11 @@ def _ways(site: Site, product: Product) -> dict[str, Callable[[Site], object]]:
     precision, ceilings, size, source = site.options.products, site.options.ceilings, _size(product), _source(product)
     is_pipelined = _is_pipelined(site, product, source.mode)
     tiles = (PIPELINED if is_pipelined else TILES)[precision]
-    fitting = tuple(t for t in tiles if _dynamic_bytes(t, product, precision) <= ceilings.shared_bytes)
+    fitting = tuple(
+        fitted
+        for tile in tiles
+        if (fitted := fit(tile, lambda t: _dynamic_bytes(t, product, precision) <= ceilings.shared_bytes))
+    )
     found = candidates(fitting, size, precision, ceilings, splits=is_pipelined)
     ways: dict[str, Callable[[Site], object]] = {
         str(c): partial(_launch_tiles, product=product, choice=c) for c in found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from ....interpreter.ops.reduction import Mean, ReduceAll, ReduceAny, ReduceMax, ReduceMin, ReduceProd, Reduction, Sum
 from ....interpreter.ops.shared.host import integers, normalize_axes
+from ....interpreter.runtime.delegate import BoundNode
 from ..groups import lowers
 from ..kernel import CTYPES, kernel
 from ..listing import Operand
@@ -102,10 +104,14 @@ def reduction(site: Site) -> str | None:
     return None
 
 
-def reduce(site: Site, how: Arithmetic, x: Operand, over: Collection[int]) -> None:
+def reduce(site: Site, how: Arithmetic, x: Operand, over: AbstractSet[int]) -> None:
     """Emit the reduction of `x` over some dimensions; the last launch ends each element with the tail."""
     assert x.shape is not None
     count = math.prod(x.shape[axis] for axis in over)
+    sums = site.sums_of(x)
+    if sums is not None and how.combine == "a + b" and over == {1, 2}:
+        x, over = sums, {1}
+    assert x.shape is not None
     stages = [stage for run in reduced_runs(x.shape, over) for stage in stages_of(*run)]
     for position, stage in enumerate(stages):
         last = position == len(stages) - 1
@@ -114,10 +120,25 @@ def reduce(site: Site, how: Arithmetic, x: Operand, over: Collection[int]) -> No
         x = out
 
 
-def partial_sums(site: Site, x: Operand, over: Collection[int]) -> Operand:
-    """Emit sums of `x` over one run of dimensions as far as one launch makes them: [outer, parts, inner]."""
+def is_pixel_mean(bound: BoundNode) -> bool:
+    """Whether a node is the mean of a float32 image over its pixels, of which there are several."""
+    image, axes = (*bound.ins, None)[:2]
+    if not isinstance(bound.op, Mean) or image is None or axes is None or axes.value is None or bound.op.is_quantized:
+        return False
+    shape = image.shape or ()
+    if len(shape) != 4 or image.dtype != np.float32 or shape[1] * shape[2] == 1:
+        return False
+    return set(normalize_axes(integers(axes.value), 4)) == {1, 2}
+
+
+def pixel_sums(site: Site, x: Operand) -> Operand:
+    """Sums of an image over its pixels: those that are kept, or launched now as far as one launch makes them; [images,
+    parts, channels]."""
+    kept = site.sums_of(x)
+    if kept is not None:
+        return kept
     assert x.shape is not None
-    (run,) = reduced_runs(x.shape, over)
+    (run,) = reduced_runs(x.shape, {1, 2})
     stage, *_ = stages_of(*run)
     how = arithmetic(Sum, x.dtype)
     sums = site.scratch((stage.outer, stage.parts, stage.inner), how.wide)

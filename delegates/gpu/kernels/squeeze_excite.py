@@ -1,7 +1,7 @@
 """Two small layers in a row on a few vectors, as squeeze-and-excite has them: one launch.
 
-[CONV_2D 1x1 or FULLY_CONNECTED] -> activation -> [CONV_2D 1x1 or FULLY_CONNECTED]; what follows is the tail. A MEAN
-over height and width before them is a launch of its own, whose sums this one brings together.
+[CONV_2D 1x1 or FULLY_CONNECTED] -> activation -> [CONV_2D 1x1 or FULLY_CONNECTED]; what follows is the tail. Of a MEAN
+over height and width before them the launch brings sums together that the image's own launch has left, or one between.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import numpy as np
 
 from ....interpreter.ops.conv import Conv2D
 from ....interpreter.ops.matmul import FullyConnected
-from ....interpreter.ops.reduction import Mean
 from ....interpreter.ops.shape import Reshape
-from ....interpreter.ops.shared.host import integers, normalize_axes
 from ....interpreter.runtime.delegate import BoundNode
 from ..groups import Lowering, Matcher, pattern
 from ..listing import Operand
 from ..lowering import Site
 from .depthwise import limits
-from .reduction import partial_sums
+from .reduction import is_pixel_mean, pixel_sums
 
-MOST_ROWS = 8
+MOST_ROWS, MOST_IMAGES = 8, 64
+"""Vectors that are given, or means of images: those save launches for their sums, too."""
+
 MOST_UNITS, MOST_DEPTH = 1024, 4096
 MOST_WEIGHTS = 1 << 16
 """Elements of the first layer's weights, which each block reads."""
@@ -48,14 +48,14 @@ _ACTIVATIONS = {
 def squeezed_layers(matcher: Matcher, position: int) -> tuple[Sequence[int], Lowering] | None:
     """MEAN over height and width, perhaps RESHAPE, and the layers."""
     mean = matcher.nodes[position]
-    start = matcher.reader(mean.node.outputs[0]) if _is_squeeze(mean) else None
+    start = matcher.reader(mean.node.outputs[0]) if is_pixel_mean(mean) else None
     if start is None:
         return None
     between = [position]
     if isinstance(matcher.nodes[start].op, Reshape):
         between.append(start)
         start = matcher.reader(matcher.nodes[start].node.outputs[0])
-    found = None if start is None else _layers(matcher, start)
+    found = None if start is None else _layers(matcher, start, MOST_IMAGES)
     if found is None or _rows(matcher.nodes[found[0][0]]) != _rows(mean):
         return None
     positions, activation = (*between, *found[0]), found[1]
@@ -67,28 +67,18 @@ def squeezed_layers(matcher: Matcher, position: int) -> tuple[Sequence[int], Low
 @pattern
 def two_layers(matcher: Matcher, position: int) -> tuple[Sequence[int], Lowering] | None:
     """The layers alone."""
-    found = _layers(matcher, position)
+    found = _layers(matcher, position, MOST_ROWS)
     if found is None:
         return None
     positions, activation = found
     return positions, Lowering(lambda site: _emit(site, activation, site.nodes[0]), tail=True)
 
 
-def _is_squeeze(bound: BoundNode) -> bool:
-    """Whether a node is the mean of a float32 image over its pixels, of which there are several."""
-    image, axes = (*bound.ins, None)[:2]
-    if not isinstance(bound.op, Mean) or image is None or axes is None or axes.value is None or bound.op.is_quantized:
-        return False
-    shape = image.shape or ()
-    if len(shape) != 4 or image.dtype != np.float32 or shape[1] * shape[2] == 1:
-        return False
-    return set(normalize_axes(integers(axes.value), 4)) == {1, 2}
-
-
-def _layers(matcher: Matcher, position: int) -> tuple[tuple[int, ...], str] | None:
-    """Positions of two layers and what stands between them, and the activation that this amounts to."""
+def _layers(matcher: Matcher, position: int, most: int) -> tuple[tuple[int, ...], str] | None:
+    """Positions of two layers and what stands between them, and the activation that this amounts to; of `most` rows at
+    most."""
     first = matcher.nodes[position]
-    if not _is_small(first):
+    if not _is_small(first) or _rows(first) > most:
         return None
     between = _between(matcher, first.node.outputs[0])
     last = matcher.reader(matcher.nodes[between[-1]].node.outputs[0] if between else first.node.outputs[0])
@@ -110,8 +100,7 @@ def _is_small(bound: BoundNode) -> bool:
         return False
     weights = bound.ins[1]
     shape = () if weights is None or weights.shape is None else weights.shape
-    fits = shape[0] <= MOST_UNITS and math.prod(shape) <= MOST_WEIGHTS and math.prod(shape) <= shape[0] * MOST_DEPTH
-    return _rows(bound) <= MOST_ROWS and fits
+    return shape[0] <= MOST_UNITS and math.prod(shape) <= MOST_WEIGHTS and math.prod(shape) <= shape[0] * MOST_DEPTH
 
 
 def _is_layer(bound: BoundNode) -> bool:
@@ -145,7 +134,7 @@ def _between(matcher: Matcher, tensor: int) -> tuple[int, ...]:
 def _sums(site: Site) -> tuple[Operand, int, int]:
     """Sums over the pixels of the image, how many of them make up a vector, and how many pixels there are."""
     image = site.ins[0]
-    sums = partial_sums(site, image, (1, 2))
+    sums = pixel_sums(site, image)
     _, height, width, _ = image.known_shape
     return sums, sums.known_shape[1], height * width
 

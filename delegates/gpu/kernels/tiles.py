@@ -55,6 +55,8 @@ PIPELINED: Mapping[str, Sequence[Tile]] = {
 }
 """Where both operands can be copied 16 bytes at a time."""
 
+LEAST_COLUMNS = min(tile.columns for tiles in (TILES, PIPELINED) for ways in tiles.values() for tile in ways)
+
 PRECISIONS = tuple(TILES)
 """As tile.cuh numbers them."""
 

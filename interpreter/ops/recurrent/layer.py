@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import KernelError
 from ...graph import Array, TensorType
+from ...sharing import release
 from ..base import FLOAT, INT8, UINT8, Activation, OptionalSpec, StatefulOp
 from ..shared.affine import affine
 from ..shared.products import integer_matmul, quantize_rows
@@ -125,6 +126,8 @@ class Weights:
             scales = [xp.full(len(part), affine(spec).scale) for part, spec in zip(parts, specs, strict=True)]
             self._scales = xp.concatenate(scales)
         self._asymmetric = asymmetric
+        for matrix in matrices:
+            release(matrix)
 
     def __call__(self, rows: Array) -> Array:
         if self._scales is None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...graph import Array, TensorSpec, TensorType
+from ...sharing import release
 from ..shared.affine import Affine, affine, log2_of
 from ..shared.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, saturate
 from ..shared.gemmlowp import inverse_sqrt
@@ -117,6 +118,8 @@ class IntegerProduct:
             for part, spec, scale in zip(weights, specs, scales, strict=True)
         ]
         self._rescale = Rescaling(np.concatenate(ratios))
+        for part in weights:
+            release(part)
 
     def __call__(self, rows: Array) -> Array:
         sums = integer_matmul(np, rows.astype(np.float32) - self._zero_point, self._columns, 255 * 128) + self._bias

@@ -37,6 +37,8 @@ PROBLEMS = {
     "rows far apart": replace(PLAIN, a=Stored(24), b=Stored(32, transposed=True), out=Stored(28)),
     "bias": replace(PLAIN, has_bias=True),
     "relu": replace(PLAIN, relu=True),
+    "gelu": replace(PLAIN, gelu=True),
+    "bias and gelu": replace(PLAIN, has_bias=True, gelu=True),
     "bias and relu": replace(PLAIN, has_bias=True, relu=True),
     "c": replace(PLAIN, has_c=True),
     "all": replace(PLAIN, has_c=True, has_bias=True, relu=True),
@@ -103,7 +105,9 @@ def test_products_are_those_of_numpy(gemms: CublasLt, name: str) -> None:
     compare(got, wanted, 1e-6, 1e-6)
     noted = fake.noted()
     assert noted.compute == (COMPUTE[problem.precision] if problem.dtype == np.float32 else 68)
-    assert noted.epilogue == ((4 if problem.has_bias else 0) + (2 if problem.relu else 0) or 1)
+    assert noted.epilogue == (
+        (4 if problem.has_bias else 0) + (2 if problem.relu else 0) + (32 if problem.gelu else 0) or 1
+    )
     assert (noted.stream, noted.workspace) == (77, 4096)
 
 

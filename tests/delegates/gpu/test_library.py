@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -184,6 +185,26 @@ def test_other_tails_are_one_launch_in_place_where_types_are_equal(kind: TensorT
     check(graph, [noise(12, 16, seed=4), noise(12, 20, seed=5)], launches=2)
 
 
+@pytest.mark.parametrize(
+    ("precision", "approximate", "steps"),
+    [("tf32", True, ["*"]), ("fp16", True, ["*"]), ("strict", True, ["*", "tail"]), ("tf32", False, ["*", "tail"])],
+)
+def test_gelu_is_part_of_products_that_are_no_more_exact(precision: str, approximate: bool, steps: list[str]) -> None:
+    b, product = layer()
+    graph = b.graph([b.add("GELU", [product], approximate=approximate)])
+    assert planned(graph, precision=precision) == steps
+    atol = {"strict": 1e-6, "tf32": 1e-3, "fp16": 1e-2}[precision]
+    check(graph, [noise(12, 16, seed=4)], launches=len(steps), precision=precision, atol=atol)
+
+
+def test_a_library_without_gelu_leaves_it_to_a_tail() -> None:
+    b, product = layer()
+    graph = b.graph([b.add("GELU", [product], approximate=True)])
+    planner = Planner(precision="tf32")
+    planner.options = replace(planner.options, library=lambda problem: not problem.gelu)
+    assert [type(step) for step in planner.steps(graph)] == [Gemm, Launch]
+
+
 def test_operands_of_a_tail_that_are_not_aligned() -> None:
     b, product = layer()
     cut = b.add("SLICE", [b.input(F32, [241]), b.constant([1], np.int32), b.constant([240], np.int32)], [240])
@@ -197,7 +218,7 @@ def test_operands_of_a_tail_that_are_not_aligned() -> None:
 def test_tails_build_without_spills(arch: int) -> None:
     nvrtc = loaded_nvrtc()
     b, product = layer()
-    steps = Planner().steps(b.graph([b.add("GELU", [product], approximate=True)]))
+    steps = Planner().steps(b.graph([b.add("GELU", [product], approximate=False)]))
     (kernel,) = (step.kernel for step in steps if isinstance(step, Launch))
     assert fault_in(kernel, log_of(nvrtc, kernel, arch)) is None
 

@@ -37,7 +37,7 @@ ARCHS = (75, 80, 86, 89, 90, 100, 120)
 LONGEST = 2
 """Kernels of each entry point that are built for all architectures."""
 PRODUCTS = ("test_conv", "test_matmul")
-PLANS = ((75, "strict"), (75, "fp16"), (80, "tf32"), (90, "auto"), (90, "fp16"), (90, "strict"))
+PLANS = ((75, "strict"), (75, "fp16"), (80, "tf32"), (86, "auto"), (90, "auto"), (90, "fp16"), (90, "strict"))
 """Architectures and precisions to plan for; all models for the first, else those of `PRODUCTS`, and networks."""
 NETWORKS = (mobilenet_v2, resnet50, efficientnet_b0, partial(mobilenet_v2, quantized=True))
 BATCHES = (1, 64)

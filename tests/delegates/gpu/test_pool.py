@@ -66,3 +66,18 @@ def test_tail() -> None:
         stride_w=2,
     )
     check(b.graph([b.add("MUL", [pooled, b.constant(noise(8))])]), [noise(1, 4, 4, 8)], launches=1)
+
+
+@pytest.mark.parametrize("margin", [(1, 1), (2, 0), (0, 4)])
+@pytest.mark.parametrize("channels", [4, 3])
+def test_zeros_around_an_image_are_margins(margin: tuple[int, int], channels: int) -> None:
+    """All elements are negative, so that zeros count where a window reaches them."""
+    b, shape = GraphBuilder(), (2, 7, 6, channels)
+    height, width = 7 + sum(margin), 6 + sum(margin)
+    border = b.constant(np.int32([[0, 0], margin, margin, [0, 0]]))
+    padded = b.add("PAD", [b.input(F32, shape), border], [2, height, width, channels])
+    sizes = {"filter_height": 3, "filter_width": 3, "stride_h": 2, "stride_w": 2, "padding": Padding.VALID}
+    pooled = b.add("MAX_POOL_2D", [padded], [2, (height - 1) // 2, (width - 1) // 2, channels], **sizes)
+    (y,) = check(b.graph([pooled]), [-np.abs(noise(*shape)) - 1], launches=1).outputs
+    assert (y == 0).any()
+    assert (y < 0).any()

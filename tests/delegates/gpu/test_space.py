@@ -10,6 +10,7 @@ import pytest
 
 import tflite_cupy as lite
 from tests.build import F32, I32, GraphBuilder, model
+from tests.delegates.gpu.checks import noise
 from tests.emulator.compiler import HostKernel
 from tests.emulator.device import EmulatedGpuDelegate, HostDevice
 from tests.threads import side_by_side
@@ -190,6 +191,28 @@ def test_a_launch_that_is_refused_names_its_nodes_and_the_next_call_works(calls_
     device.refuses = False
     for turn in range(3):
         np.testing.assert_allclose(runner(x=values(turn))["y"], expected(values(turn)), rtol=1e-5, atol=1e-6)
+
+
+def test_counts_are_zero_again_after_a_launch_that_was_refused() -> None:
+    """Blocks that share tiles may have come in part."""
+    device = FaultyDevice()
+    delegate = EmulatedGpuDelegate(device, precision="tf32")
+    b = GraphBuilder()
+    x, weights = b.input(F32, [16, 1024], "x"), noise(32, 1024, seed=1)
+    y = b.add("FULLY_CONNECTED", [x, b.constant(weights), -1], [16, 32])
+    content = lite.write_model(model(b.graph([y]), signatures={"main": (0, {"x": x}, {"y": y})}))
+    runner = lite.Interpreter(model_content=content, device="cpu", delegates=[delegate]).get_signature_runner("main")
+    rows = noise(16, 1024)
+    want = runner(x=rows)["y"]
+    (lane,) = delegate.space._idle
+    (bound,) = lane.bound.values()
+    ((_, counts),) = bound._counts
+    delegate.space.device.copy_in(counts, np.ones(counts.shape, np.uint8))
+    device.refuses = True
+    with pytest.raises(lite.KernelError, match="refused to run"):
+        runner(x=rows)
+    device.refuses = False
+    np.testing.assert_array_equal(runner(x=rows)["y"], want)
 
 
 def test_a_fault_stays_with_the_call_that_has_it() -> None:

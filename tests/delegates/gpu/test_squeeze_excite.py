@@ -10,6 +10,7 @@ import pytest
 
 from tests.build import F32, GraphBuilder
 from tests.delegates.gpu.checks import check, noise
+from tflite_cupy.delegates.gpu.kernels import depthwise
 from tflite_cupy.interpreter.ops.base import Activation
 
 ONES = {"stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
@@ -79,3 +80,37 @@ def test_means_of_an_image_come_first(size: int, keep: bool) -> None:
     hidden = _swish(b, _conv(b, squeezed, (40, 12), 1, 2))
     gate = b.add("LOGISTIC", [_conv(b, hidden, (12, 40), 3, 2)])
     check(b.graph([gate]), [noise(2, size, size, 40)], launches=2)
+
+
+def _image(b: GraphBuilder, shape: tuple[int, int, int, int]) -> int:
+    """A depthwise convolution and swish."""
+    inputs = [b.input(F32, shape), b.constant(noise(1, 3, 3, shape[3], seed=7)), b.constant(noise(shape[3], seed=8))]
+    return _swish(b, b.add("DEPTHWISE_CONV_2D", inputs, list(shape), **ONES, depth_multiplier=1))
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7, 40), (1, 48, 16, 8), (2, 3, 4, 5), (1, 2, 2, 300), (17, 3, 3, 8)])
+def test_a_depthwise_convolution_leaves_the_sums(shape: tuple[int, int, int, int]) -> None:
+    b = GraphBuilder()
+    image, rows = _image(b, shape), shape[0]
+    squeezed = b.add("MEAN", [image, b.constant(np.int32([1, 2]))], [rows, 1, 1, shape[3]], keep_dims=True)
+    hidden = _swish(b, _conv(b, squeezed, (shape[3], 12), 1, rows))
+    gate = b.add("LOGISTIC", [_conv(b, hidden, (12, shape[3]), 3, rows)])
+    check(b.graph([b.add("MUL", [image, gate], list(shape))]), [noise(*shape)], launches=3)
+
+
+def test_a_mean_alone_takes_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(depthwise, "BUSY", 1)
+    b, shape = GraphBuilder(), (3, 9, 10, 12)
+    image = _image(b, shape)
+    mean = b.add("MEAN", [image, b.constant(np.int32([1, 2]))], [3, 12], keep_dims=False)
+    check(b.graph([mean, image]), [noise(*shape)], launches=2)
+
+
+def test_another_image_of_the_same_memory_is_averaged_itself() -> None:
+    b, shape = GraphBuilder(), (1, 4, 6, 8)
+    image = _image(b, shape)
+    turned = b.add("RESHAPE", [image, b.constant(np.int32([1, 6, 4, 8]))], [1, 6, 4, 8])
+    part = b.add("RESHAPE", [image, b.constant(np.int32([2, 2, 6, 8]))], [2, 2, 6, 8])
+    axes = b.constant(np.int32([1, 2]))
+    means = [b.add("MEAN", [t, axes], [n, 8], keep_dims=False) for t, n in ((turned, 1), (part, 2), (image, 1))]
+    check(b.graph(means), [noise(*shape)])

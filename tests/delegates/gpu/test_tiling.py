@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
+from networks import efficientnet_b0, mobilenet_v2
 
+import tflite_cupy as lite
+from tflite_cupy.delegates.gpu import PlannedGpuDelegate
 from tflite_cupy.delegates.gpu.ceilings import A10, A100, H100, T4, Ceilings, ceilings_of
 from tflite_cupy.delegates.gpu.kernels.tiles import PIPELINED, TILES
-from tflite_cupy.delegates.gpu.tiling import Size, Tile, choose, expected, share_of, shared_bytes
+from tflite_cupy.delegates.gpu.listing import Launch
+from tflite_cupy.delegates.gpu.tiling import Size, Tile, choose, expected, fit, share_of, shared_bytes
+from tflite_cupy.interpreter.graph import Model
+from tflite_cupy.interpreter.runtime.delegate import Executable, Partition
 
 LATE = Size(49, 512, 4608)
 """A late layer of ResNet50 for one image: few results, each of a long sum."""
 
 MANY = Size(64 * 56 * 56, 256, 64)
 SIZES = [LATE, MANY, Size(128, 768, 3072), Size(196, 80, 480), Size(12544, 96, 16), Size(128, 128, 64, pairs=12)]
+
+
+class Collector(PlannedGpuDelegate):
+    """Plans, and keeps the launches."""
+
+    def __init__(self, arch: int, precision: str) -> None:
+        super().__init__(arch=arch, precision=precision)
+        self.launches: list[Launch] = []
+
+    def compile(self, partition: Partition) -> Executable:
+        planned = super().compile(partition)
+        self.launches += [step for step in planned.listing.steps if isinstance(step, Launch)]  # type: ignore[attr-defined]
+        return planned
 
 
 def test_blocks_share_long_sums_of_few_results() -> None:
@@ -71,3 +92,26 @@ def test_devices_by_architecture() -> None:
 def test_threads_of_a_tile() -> None:
     assert Tile(128, 64, (32, 32), 1, 32, 3).threads("tf32") == 256
     assert Tile(64, 64, (4, 4), 1, 16).threads("strict") == 256
+
+
+@pytest.mark.parametrize("arch", [75, 80, 86, 89, 90, 120])
+@pytest.mark.parametrize("precision", TILES)
+@pytest.mark.parametrize("network", [efficientnet_b0, partial(mobilenet_v2, quantized=True)])
+def test_blocks_have_the_shared_memory_that_they_ask_for(
+    arch: int, precision: str, network: Callable[[], Model]
+) -> None:
+    """Products with scaled operands ask for most."""
+    delegate = Collector(arch, precision)
+    content = lite.write_model(network())
+    lite.Interpreter(model_content=content, device="cpu", delegates=[delegate]).allocate_tensors()
+    assert any(launch.shared for launch in delegate.launches) == (arch >= 80)
+    for launch in delegate.launches:
+        assert launch.shared <= ceilings_of(arch).shared_bytes
+        assert max(launch.grid[1:]) <= 65535
+
+
+def test_fewer_stages_where_memory_is_small() -> None:
+    tile = Tile(16, 32, (16, 32), 4, 16, 7)
+    assert fit(tile, lambda t: t.stages <= 5) == tile._replace(stages=5)
+    assert fit(tile, lambda t: True) == tile
+    assert fit(tile, lambda t: t.stages < 3) is None

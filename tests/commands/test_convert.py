@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tflite_cupy as lite
-from tests.shell import Run, shell
+from tests.shell import Run
 from tflite_cupy.commands import arguments
 from tflite_cupy.commands.output import progress
 
@@ -19,11 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
 WEIGHTS = np.random.default_rng(0).normal(size=(64, 32)).astype(np.float32)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return shell(capsys)
 
 
 @pytest.fixture(scope="module")

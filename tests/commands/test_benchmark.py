@@ -10,17 +10,12 @@ from typing import Any
 import pytest
 
 from tests import models
-from tests.shell import Run, shell
+from tests.shell import Run
 from tflite_cupy.benchmark import Effort
 from tflite_cupy.cli import parser
 from tflite_cupy.commands.benchmark import effort
 
 BRIEF = ("--device", "cpu", "--runs", 3, "--warmup", 1, "--no-loading")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return shell(capsys)
 
 
 @pytest.fixture

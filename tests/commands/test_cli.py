@@ -10,18 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.shell import Run, shell
+from tests.shell import Run
 from tflite_cupy import write_model
 from tflite_cupy.delegates.gpu import available
 from tflite_cupy.interpreter.graph import Graph, Model, Node, Signature, Tensor, TensorType
 
 SUM = Node(0, "ADD", (0, 1), (2,), {"fused_activation_function": 0})
 FLOATS = {"shape": (1,), "shape_signature": (-1,)}
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return shell(capsys)
 
 
 @pytest.fixture

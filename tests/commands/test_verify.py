@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 
 from tests.models import add_sub, one_signature, scorer
-from tests.shell import Run, shell
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return shell(capsys)
+from tests.shell import Run
 
 
 @pytest.fixture

@@ -1,0 +1,176 @@
+"""What programs of oneDNN share: arenas, primitives, packed weights; and what they let go of."""
+
+from __future__ import annotations
+
+import gc
+import re
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import mobilenet_v2
+
+from tests.build import F32, GraphBuilder, model
+from tests.engines import call
+from tests.threads import side_by_side
+from tflite_cupy.delegates.cpu import kernels_in_use
+from tflite_cupy.delegates.cpu.onednn import arenas
+from tflite_cupy.delegates.cpu.onednn.program import Program
+from tflite_cupy.delegates.cpu.onednn.steps import Execution
+from tflite_cupy.delegates.cpu.onednn.weights import LARGE, Slab
+from tflite_cupy.interpreter.errors import MissingDependencyError
+from tflite_cupy.interpreter.format.model import load_model
+from tflite_cupy.interpreter.format.writer import write_model
+from tflite_cupy.interpreter.graph import Model
+from tflite_cupy.interpreter.runtime.engine import Engine
+
+try:
+    kernels_in_use("onednn")
+except MissingDependencyError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+from .test_onednn import Watched, normal
+
+MAPS = Path("/proc/self/smaps")
+
+
+def network() -> Model:
+    return load_model(write_model(mobilenet_v2(resolution=32)))
+
+
+def program_of(engine: Engine) -> Program:
+    delegate = engine.delegates[0]
+    assert isinstance(delegate, Watched)
+    return delegate.programs[0]
+
+
+def large_product(rows: int = 1024, columns: int = 2048) -> bytes:
+    """x float32 [1, columns] -> y float32 [1, rows]."""
+    b = GraphBuilder()
+    x = b.input(F32, [1, columns], "x")
+    weights = b.constant(np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32))
+    return write_model(model(b.graph([b.add("FULLY_CONNECTED", [x, weights, -1], [1, rows])])))
+
+
+def resident_kb(path: Path) -> int:
+    """Of a mapped file, in this process."""
+    maps = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", MAPS.read_text(), flags=re.MULTILINE)
+    found = (re.search(r"^Rss: +(\d+) kB", each, re.MULTILINE) for each in maps if str(path) in each)
+    return sum(int(match[1]) for match in found if match)
+
+
+def test_one_call_at_a_time_has_an_arena() -> None:
+    first = arenas.taken(100_000)
+    second = arenas.taken(100_000)
+    assert first is not second
+    first.give_back()
+    assert arenas.taken(90_000) is first
+    first.give_back()
+    small = arenas.taken(1_000)
+    assert small.memory.nbytes < 100_000
+    gone = weakref.ref(first)
+    del first
+    gc.collect()
+    assert gone() is None
+
+
+def test_programs_that_take_turns_compute_in_one_arena() -> None:
+    image, made = normal(1, 32, 32, 3), network()
+    engines = [Engine(made, [Watched()]) for _ in range(3)]
+    results = [call(engine, image)[0] for engine in (*engines, *engines)]
+    used = {id(workspace.arena) for engine in engines for workspace in program_of(engine)._idle}
+    assert len(used) == 1
+    assert all(len(program_of(engine)._idle) == 1 for engine in engines)
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+def test_an_arena_in_use_is_left_alone() -> None:
+    image, engine = normal(1, 32, 32, 3), Engine(network(), [Watched()])
+    (expected,) = call(engine, image)
+    (workspace,) = program_of(engine)._idle
+    assert workspace.arena.take()
+    before = workspace.arena.memory.copy()
+    np.testing.assert_array_equal(call(engine, image)[0], expected)
+    np.testing.assert_array_equal(workspace.arena.memory, before)
+    workspace.arena.give_back()
+    assert len(program_of(engine)._idle) == 2
+
+
+def test_threads_with_programs_that_share_arenas() -> None:
+    made = network()
+    engines = [Engine(made, [Watched()]) for _ in range(2)]
+    images = [normal(1, 32, 32, 3) for _ in range(4)]
+    expected = [call(engines[0], image)[0] for image in images]
+
+    def work(number: int) -> None:
+        for turn in range(30):
+            engine = engines[(number + turn) % 2]
+            np.testing.assert_array_equal(call(engine, images[number])[0], expected[number])
+
+    side_by_side(4, work)
+
+
+def test_a_failed_call_gives_its_arena_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, engine = normal(1, 32, 32, 3), Engine(network(), [Watched()])
+    (expected,) = call(engine, image)
+    program = program_of(engine)
+    (workspace,) = program._idle
+    monkeypatch.setattr(program.library, "execute", lambda *arguments: 1)
+    with pytest.raises(Exception, match="out of memory"):
+        call(engine, image)
+    monkeypatch.undo()
+    assert workspace.arena.take()
+    workspace.arena.give_back()
+    np.testing.assert_array_equal(call(engine, image)[0], expected)
+
+
+def test_equal_primitives_are_one() -> None:
+    made = network()
+    engines = [Engine(made, [Watched()]) for _ in range(2)]
+    primitives = []
+    for engine in engines:
+        call(engine, normal(1, 32, 32, 3))
+        primitives.append([step.primitive for step in program_of(engine).steps if isinstance(step, Execution)])
+    assert primitives[0] == primitives[1]
+    assert len(set(primitives[0])) < len(primitives[0])  # of blocks alike, too
+
+
+def test_packed_weights_are_found_when_their_first_owner_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(large_product())
+    x, owners = normal(1, 2048), []
+    for number in range(3):
+        engine = Engine(load_model(path), [Watched()])
+        call(engine, x)
+        owners.append(engine)
+        if number == 1:
+            del owners[0]
+            gc.collect()
+    kept = [program_of(engine).steps[0].kept[0] for engine in owners]  # type: ignore[union-attr]
+    assert kept[0] is kept[1]
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="the system does not tell which pages are resident")
+def test_the_file_of_packed_weights_is_not_resident(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(large_product())
+    loaded = load_model(path)
+    (weights,) = (t.data for t in loaded.graphs[0].tensors if t.data is not None)
+    engine, x = Engine(loaded, [Watched()]), normal(1, 2048)
+    (result,) = call(engine, x)
+    assert resident_kb(path) < weights.nbytes // 1024 // 4
+    np.testing.assert_allclose(result, x @ weights.T, rtol=1e-3, atol=1e-3)
+    assert resident_kb(path) > weights.nbytes // 1024 // 2
+
+
+def test_a_slab_gives_pieces_side_by_side_until_it_is_full() -> None:
+    slab = Slab(LARGE)
+    first, second = slab.take(100), slab.take(LARGE)
+    assert second.ctypes.data - first.ctypes.data == 128
+    assert second.base is first.base
+    assert slab.take(LARGE).base is not first.base
+    small = Slab(LARGE - 1).take(64)
+    assert isinstance(small.base, np.ndarray)
+    assert small.base.nbytes < LARGE
