@@ -201,7 +201,7 @@ def test_every_page_is_here() -> None:
     assert found - OWN_TESTS == {page for page in FILES if page.startswith("docs/")}
 
 
-@pytest.mark.parametrize("page", [*FILES, *OWN_TESTS])
+@pytest.mark.parametrize("page", [*FILES, *sorted(OWN_TESTS)])
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     path = ROOT / page
     if not path.exists():
