@@ -15,7 +15,6 @@ from ..interpreter.graph import Model
 from ..runtimes import NAMES, entry
 from ..verify import compare_runtimes
 from ..verify.choose import default_reference
-from ..verify.result import HEADERS
 from ..verify.saved import keys_of, read_archive
 from . import inputs
 from .arguments import UsageError, add_model, add_threads, existing, known, positive
@@ -99,7 +98,8 @@ def main(arguments: argparse.Namespace) -> int:
         )
 
     def show() -> None:
-        table(HEADERS, comparison.rows(), f"{comparison.candidate} against {comparison.reference}")
+        headers, *rows = comparison.cells()
+        table(headers, rows, f"{comparison.candidate} against {comparison.reference}")
         say("\n".join([*comparison.explanations(), "PASS" if comparison.passed else "FAIL"]))
 
     result(arguments, show, **comparison.to_json())

@@ -149,9 +149,11 @@ class Comparison:
         """Whether all outputs passed and all calls ran."""
         return not self.failures and all(output.passed for output in self.outputs)
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """Cells of a table under `HEADERS`."""
-        return [_row(output) for output in self.outputs]
+    def cells(self) -> list[tuple[str, ...]]:
+        """A table, its headers first; columns in which no output has anything are left out."""
+        rows = [_row(output) for output in self.outputs]
+        filled = [column for column in zip(HEADERS, *rows, strict=True) if any(column[1:])]
+        return list(zip(*filled, strict=True)) or [HEADERS]
 
     def explanations(self) -> list[str]:
         """A line for each call that failed and for each output with something to say about it."""
@@ -165,7 +167,7 @@ class Comparison:
         return lines
 
     def __str__(self) -> str:
-        cells = [HEADERS, *self.rows()]
+        cells = self.cells()
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         rows = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
         title = f"{self.candidate} against {self.reference}: {'PASS' if self.passed else 'FAIL'}"
