@@ -76,6 +76,6 @@ def _measured(target: Target, row: Row, seconds: float, ceilings: dict[str, floa
     }
     least, sets_it = floor(work, ceilings, row.precision)
     fields |= work | {"array_nodes": sum(len(listing.array_steps) for listing, _ in listings)}
-    expected = sum(program.details["expected_us"] for program in programs) / 1000
+    expected = sum(program.details["time_us"] for program in programs) / 1000
     fields |= {"expected_ms": round(expected, 4), "times_expected": round(fields["device_ms"] / expected, 2)}
     fields |= {"floor_ms": round(least, 5), "floor": sets_it, "times_floor": round(fields["device_ms"] / least, 2)}

@@ -171,9 +171,9 @@ def foretold(expected: Total, options: Options) -> dict[str, Any]:
     return {
         "moved_bytes": expected.nbytes,
         "operations": expected.operations,
+        "predicted_for": options.ceilings.name,
         "floor_us": round(1e6 * expected.floor, 1),
-        "expected_us": round(1e6 * expected.expected, 1),
-        "expected_on": options.ceilings.name,
+        "time_us": round(1e6 * expected.expected, 1),
     }
 
 

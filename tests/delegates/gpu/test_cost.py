@@ -85,8 +85,8 @@ def test_reports_foretell() -> None:
     report = lite.Interpreter(model_content=content, device="gpu", dry_run=True).delegation_report()
     details: Any = report.subgraphs[0].partitions[0].details
     assert details["operations"] == 2 * 128 * 768 * 3072
-    assert details["floor_us"] == 2.0 < details["expected_us"] < 20
-    assert details["expected_on"] == "H100"
+    assert details["floor_us"] == 2.0 < details["time_us"] < 20
+    assert details["predicted_for"] == "H100"
 
 
 def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
