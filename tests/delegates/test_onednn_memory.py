@@ -153,6 +153,30 @@ def test_packed_weights_are_found_when_their_first_owner_is_gone(tmp_path: Path)
 
 
 @pytest.mark.skipif(not MAPS.exists(), reason="the system does not tell which pages are resident")
+def products(*weights: np.ndarray) -> bytes:
+    """x float32 [1, n] -> for each of the weights their product with it."""
+    b = GraphBuilder()
+    x = b.input(F32, [1, weights[0].shape[1]], "x")
+    sums = [b.add("FULLY_CONNECTED", [x, b.constant(w), -1], [1, len(w)]) for w in weights]
+    return write_model(model(b.graph(sums)))
+
+
+@pytest.mark.parametrize("shorter", [False, True])
+def test_a_file_that_is_written_over_is_not_taken_for_what_it_was(tmp_path: Path, shorter: bool) -> None:
+    path, rng = tmp_path / "model.tflite", np.random.default_rng(0)
+    old, further = (rng.normal(size=(256, 512)).astype(np.float32) for _ in range(2))
+    new = old.copy()
+    new[3, 5] += 100  # between the samples by which packed weights are found
+    x = np.ones((1, 512), np.float32)
+    path.write_bytes(products(further, further + 1, old))
+    first = Engine(load_model(path), [Watched()])
+    before = call(first, x)
+    path.write_bytes(products(new) if shorter else products(further, further + 1, new))
+    second = Engine(load_model(path), [Watched()])
+    np.testing.assert_allclose(call(second, x)[-1], x @ new.T, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(before[-1], x @ old.T, rtol=1e-4, atol=1e-3)
+
+
 def test_the_file_of_packed_weights_is_not_resident(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(large_product())

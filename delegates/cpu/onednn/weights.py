@@ -44,11 +44,18 @@ class Slab:
 
 
 class _Packed(NamedTuple):
-    """Packed weights: what they were made of, their memory, and the primitive for which they were packed."""
+    """Packed weights: their memory, the primitive for which they were packed, and what lies where they were found.
 
-    source: ref[np.ndarray]
+    The source is not read again: it may be part of a mapped file, which may have been written over since.
+    """
+
     memory: ref[np.ndarray]
     primitive: Primitive
+    source: ref[np.ndarray] | None = None  # None where they are found by samples
+
+    @property
+    def is_alive(self) -> bool:
+        return self.memory() is not None and (self.source is None or self.source() is not None)
 
 
 _Key: TypeAlias = tuple[object, Layout]
@@ -76,49 +83,45 @@ class Weights:
         target = self._library.query(primitive.description, Query.WEIGHTS)
         with self._lock:
             place: _Key = array.__array_interface__["data"][0], constant.layout
-            found = self._find(place, target)
+            found = next(iter(self._known(place, target)), None)
             if found is None:
-                found = self._found_or_made(constant, array, primitive, place, slab)
-            elif all(each.source() is not array for each in self._packed[place]):
-                self._packed[place].append(_Packed(ref(array), ref(found), primitive))
+                found = self._found_or_made(constant, array, target, primitive, slab)
+            if all(each.source is None or each.source() is not array for each in self._packed.get(place, ())):
+                self._packed.setdefault(place, []).append(_Packed(ref(found), primitive, ref(array)))
             return found, target
 
     def _found_or_made(
-        self, constant: Constant, array: np.ndarray, primitive: Primitive, place: _Key, slab: Slab
+        self, constant: Constant, array: np.ndarray, target: Any, primitive: Primitive, slab: Slab
     ) -> np.ndarray:
-        """Weights that lie where none are known: packed, unless their equals have been."""
-        target = self._library.query(primitive.description, Query.WEIGHTS)
-        samples = array.reshape(-1)[:: max(1, array.size // SAMPLES)].tobytes(), constant.layout
-        found = self._find(samples, target, array)
-        if found is None:
-            found = slab.take(self._library.nbytes(target))
-            pack(self._library, array, constant.layout, target, found)
+        """Weights that lie where none are known: packed, and given up for equal ones if there are any."""
+        samples: _Key = array.reshape(-1)[:: max(1, array.size // SAMPLES)].tobytes(), constant.layout
+        known, nbytes = self._known(samples, target), self._library.nbytes(target)
+        made = aligned(nbytes) if known else slab.take(nbytes)
+        pack(self._library, array, constant.layout, target, made)
         release(constant.array)
-        if len(self._packed) > self._most:
-            self._packed = {key: alive for key, each in self._packed.items() if (alive := _alive(each))}
-            self._most = 2 * len(self._packed) + SAMPLES
-        for key in (place, samples):
-            self._packed.setdefault(key, []).append(_Packed(ref(array), ref(found), primitive))
+        found = next((memory for memory in known if np.array_equal(memory, made)), made)
+        if found is made:
+            self._sweep()
+            self._packed.setdefault(samples, []).append(_Packed(ref(made), primitive))
         return found
 
-    def _find(self, key: _Key, target: Any, array: np.ndarray | None = None) -> np.ndarray | None:
-        """Packed weights in a layout, of a source that equals an array; without one, of whatever lies at that key."""
+    def _known(self, key: _Key, target: Any) -> list[np.ndarray]:
+        """Packed weights in a layout that are found by this key."""
         if key not in self._packed:
-            return None
-        self._packed[key] = known = _alive(self._packed[key])
-        for source, memory, primitive in known:
-            is_same = self._library.are_equal(target, self._library.query(primitive.description, Query.WEIGHTS))
-            if is_same and (array is None or _are_equal(source(), array)):
-                return memory()
-        return None
+            return []
+        self._packed[key] = alive = [each for each in self._packed[key] if each.is_alive]
+        memories = (each.memory() for each in alive if self._is_for(each, target))
+        return [memory for memory in memories if memory is not None]
 
+    def _is_for(self, packed: _Packed, target: Any) -> bool:
+        return self._library.are_equal(target, self._library.query(packed.primitive.description, Query.WEIGHTS))
 
-def _alive(packed: list[_Packed]) -> list[_Packed]:
-    return [each for each in packed if each.source() is not None and each.memory() is not None]
-
-
-def _are_equal(one: np.ndarray | None, other: np.ndarray) -> bool:
-    return one is not None and one.tobytes() == other.tobytes()
+    def _sweep(self) -> None:
+        """Drop the keys of what is gone, now and then."""
+        if len(self._packed) > self._most:
+            left = ((key, [one for one in each if one.is_alive]) for key, each in self._packed.items())
+            self._packed = {key: each for key, each in left if each}
+            self._most = 2 * len(self._packed) + SAMPLES
 
 
 @cache
