@@ -66,8 +66,8 @@ class SignatureRunner:
     ) -> dict[str, Any]:
         """The same with the inputs in a dictionary.
 
-        outputs: "host", "device" (InputError without one; but strings), or "like_inputs": on the device, if
-            that made them, where an input was there.
+        outputs: "host"; "device" (InputError without one), where all but strings go; or "like_inputs": on the device,
+            if that made them, where an input was there.
         donate: names of inputs that the caller gives up. Those on a device may be overwritten and come back as outputs,
             as a cache that is updated in place does; don't read them afterwards.
         deadline_ms: when this call has to be over, its waiting for others included, beside that of the limits; looked

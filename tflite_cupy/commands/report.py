@@ -38,15 +38,15 @@ def add(commands: Any) -> argparse.ArgumentParser:
         help="default: what the end of FILE says (.md, .json, .html), else table; explorer: data for Model Explorer",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file (default: stdout)")
-    parser.add_argument("--signature", metavar="KEY", help="only this one (default: all)")
-    add_device(parser)
-    add_assume_gpu(parser)
+    add_plan(parser)
     add_gates(parser)
     return parser
 
 
-def add_assume_gpu(parser: argparse.ArgumentParser) -> None:
-    """Declare `--assume-gpu`."""
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """Declare what `report_of` looks at: `--signature`, `--device`, `--assume-gpu`."""
+    parser.add_argument("--signature", metavar="KEY", help="only this one (default: all)")
+    add_device(parser)
     parser.add_argument(
         "--assume-gpu", action="store_true", help="plan as on a machine with a GPU, whether there is one or not"
     )

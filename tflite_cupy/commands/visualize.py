@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..interpreter.report import is_page
-from .arguments import UsageError, add_device, add_model, existing, writable, write_text
+from .arguments import UsageError, add_model, existing, writable, write_text
 from .output import note, result
-from .report import add_assume_gpu, page_of, report_of
+from .report import add_plan, page_of, report_of
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
@@ -25,9 +25,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", metavar="FILE.html", help="default: the model's name with .html, in the current folder"
     )
-    parser.add_argument("--signature", metavar="KEY", help="only this one (default: all)")
-    add_device(parser)
-    add_assume_gpu(parser)
+    add_plan(parser)
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.add_argument("--force", action="store_true", help="write over a file that is no such page")
     return parser

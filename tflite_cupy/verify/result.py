@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..interpreter.words import aligned
 from .measure import Measure
 
 
@@ -167,9 +168,7 @@ class Comparison:
         return lines
 
     def __str__(self) -> str:
-        cells = self.cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        rows = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+        rows = aligned(self.cells(), left=range(len(HEADERS)))
         title = f"{self.candidate} against {self.reference}: {'PASS' if self.passed else 'FAIL'}"
         return "\n".join([title, *(f"  {row}" for row in rows), *self.explanations()])
 
