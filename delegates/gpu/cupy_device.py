@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 _DLPACK_CUDA = 2  # DLDeviceType.kDLCUDA
 _CAPTURE_MODE = 2  # cudaStreamCaptureModeRelaxed: what the collector frees meanwhile, on this thread, breaks nothing
-_COMPILERS = 8  # threads at most that compile
+_UNASKED = 48 << 10  # bytes of shared memory that a block may have without asking, with what is declared in the text
+_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
+COMPILERS = 8  # threads at most that compile
 
 
 @cache
@@ -72,6 +74,11 @@ class CupyKernel:
     shared: int  # bytes of dynamic shared memory that a block may have at present
 
 
+def by_length(kernels: Iterable[Kernel]) -> list[Kernel]:
+    """The distinct ones, longest text first: those take longest to build, and none is left for the end."""
+    return sorted(dict.fromkeys(kernels), key=lambda kernel: -len(kernel.text))
+
+
 class CupyDevice:
     """One CUDA device. See `device.Device` for what each method does."""
 
@@ -91,9 +98,10 @@ class CupyDevice:
             self._cuda.compiler.CompileException,
             self._cuda.runtime.CUDARuntimeError,
             self._cuda.driver.CUDADriverError,
+            ImportError,  # of libraries that CuPy loads when they are needed first: cuBLAS, cuFFT
         )
         self._loaded: dict[Kernel, Future[CupyKernel]] = {}
-        self._compilers = ThreadPoolExecutor(min(_COMPILERS, os.cpu_count() or 1), "compile")
+        self._compilers = ThreadPoolExecutor(min(COMPILERS, os.cpu_count() or 1), "compile")
         self._lock = threading.Lock()
         self._library: CublasLt | None = None
         self._has_library: bool | None = None  # None: not tried yet
@@ -143,7 +151,13 @@ class CupyDevice:
         return int(array.data.ptr)
 
     def pinned(self, nbytes: int) -> np.ndarray:
-        return np.frombuffer(self._cuda.alloc_pinned_memory(nbytes), np.uint8, nbytes)
+        try:
+            return np.frombuffer(self._cuda.alloc_pinned_memory(nbytes), np.uint8, nbytes)
+        except self._cuda.runtime.CUDARuntimeError as error:
+            if error.status != _OUT_OF_MEMORY:
+                raise
+            what = f"the host has no {nbytes:,} bytes of page-locked memory left: {error}"
+            raise LimitError(what, where=self.name, hint="Use smaller inputs or batches.") from error
 
     def copy_in(self, target: Array, source: np.ndarray) -> None:
         target.data.copy_from_host_async(source.ctypes.data, source.nbytes)
@@ -198,8 +212,8 @@ class CupyDevice:
 
     def load(self, kernels: Sequence[Kernel]) -> list[CupyKernel]:
         with self._lock:
-            futures = [self._loading(kernel) for kernel in kernels]
-        return [future.result() for future in futures]
+            futures = {kernel: self._loading(kernel) for kernel in by_length(kernels)}
+        return [futures[kernel].result() for kernel in kernels]
 
     def _loading(self, kernel: Kernel) -> Future[CupyKernel]:
         future = self._loaded.get(kernel)
@@ -215,6 +229,8 @@ class CupyDevice:
             module.load(code)
             function = module.get_function(kernel.entry)
             shared = driver.funcGetAttribute(driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, function.ptr)
+            static = driver.funcGetAttribute(driver.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function.ptr)
+            shared = min(shared, _UNASKED - static)
         return CupyKernel(function, shared)
 
     def launch(

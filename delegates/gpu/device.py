@@ -66,7 +66,7 @@ class Device(Protocol):
         """Where its first element is."""
 
     def pinned(self, nbytes: int) -> np.ndarray:
-        """Page-locked host memory, uint8 [nbytes]."""
+        """Page-locked host memory, uint8 [nbytes]. Raises LimitError if there is not enough."""
 
     def copy_in(self, target: Array, source: np.ndarray) -> None:
         """Host to device; `source` must not change before that is done."""

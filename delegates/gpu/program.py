@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,6 +20,7 @@ from ...interpreter.runtime.lane import DeviceState, Lane
 from ..arrays import Kernel as ArrayKernel
 from .arena import Arena
 from .device import Device, Memory
+from .ending import Ending
 from .gemm import Pointers
 from .listing import FAULT, ArrayStep, Block, Gemm, Launch, Listing, Operand, Queued, Step, Storage
 from .stopwatch import Stopwatch
@@ -101,7 +102,7 @@ class Program:
                 lane.observer(self.graph.index, node, self._name)
         outputs = [bound.array(operand, arrays) for operand in self.listing.outputs]
         if lane.depth:  # a body's next turn writes to the same addresses
-            return [array.copy() if hasattr(array, "copy") else array for array in outputs]
+            return [self.space.within(array.copy) if hasattr(array, "copy") else array for array in outputs]
         return outputs
 
     def _exclusively(self, state: DeviceState, arrays: Mapping[Block, Array]) -> AbstractContextManager[Any]:
@@ -170,8 +171,9 @@ class Bound:
 
     def __init__(self, program: Program, workspace: Callable[[], Memory]) -> None:
         """workspace: what products on this lane may use beside their operands."""
-        self.done: Any = None  # an event: the end of the last call that used it
+        self.ending = Ending(self, program.device)  # of the last call: constants go with the program, after it
         self.workspace = workspace() if program.listing.gemms else None
+        self._space = program.space
         self._device, self._graph, self._offsets = program.device, program.graph, program.arena.offsets
         self._memory: Memory = program.space.memory(program.arena.nbytes)
         base = self._memory.address
@@ -191,12 +193,6 @@ class Bound:
         ]
         self._addresses |= {block: program.device.address(zeros) for block, zeros in self._counts}
         self._has_failed = False  # so that counts may be other than 0
-
-    def __del__(self) -> None:
-        """A program goes with its constants, which work in the queue may still read on this lane."""
-        if self.done is not None:
-            with suppress(KernelError):  # told to whoever waited for it
-                self._device.await_event(self.done)
 
     @property
     def nbytes(self) -> int:
@@ -292,7 +288,7 @@ class Bound:
     def _aligned(self, array: Array) -> Array:
         """Dense, and where loads of 16 bytes are allowed."""
         if not array.flags.c_contiguous or self._device.address(array) % 16:
-            return array.copy(order="C")
+            return self._space.within(lambda: array.copy(order="C"))
         return array
 
     def array(self, operand: Operand, arrays: Mapping[Block, Array]) -> Array:

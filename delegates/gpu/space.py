@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,14 +15,21 @@ from ...interpreter.graph import Array
 from ...interpreter.runtime.faults import BODY_ERRORS
 from .arena import ALIGNMENT
 from .device import Device, Memory
+from .ending import Ending
 from .gemm import WORKSPACE_BYTES
 from .program import Bound
 
 if TYPE_CHECKING:
     from .program import Program
 
+T = TypeVar("T")
+
 CHUNK_BYTES = 1 << 20
 """Least size of the memory in which a call's inputs are staged."""
+
+REFUSAL_HINT = (
+    "After a kernel has failed, CUDA refuses all work until the process ends; CUDA_LAUNCH_BLOCKING=1 shows which."
+)
 
 STAGED_BYTES = 4 << 20
 """Results up to this size leave through page-locked memory, so that their copies overlap; larger ones gain nothing."""
@@ -39,29 +46,22 @@ class CallLane:
         self._device, self._memory = device, memory
         self.stream = device.stream()
         self.caller: Any = None  # the stream of whoever makes the present call
-        self.done: Any = None  # an event: the end of the last call
+        self.ending = Ending(self, device)  # of the last call: what the lane holds may be used anew after it
         self.bound: WeakKeyDictionary[Program, Bound] = WeakKeyDictionary()
         self.used: dict[Program, Bound] = {}  # in the present call
         self._chunks: list[tuple[Memory, np.ndarray]] = []
         self._chunk, self._used = 0, 0
 
-    def __del__(self) -> None:
-        """What it holds may be used anew once all is done."""
-        if self.done is not None:
-            with suppress(KernelError):  # told to whoever waited for it
-                self._device.await_event(self.done)
-
     def restart(self) -> None:
         """A new call: what the last one staged may be overwritten, once its copies are done."""
-        if self.done is not None:
-            self._device.await_event(self.done)
+        self.ending.wait()
         self._chunk, self._used = 0, 0
 
     def finish(self) -> None:
         """The end of the call: all that it has queued is before it."""
-        self.done = self._device.record()
+        self.ending.event = self._device.record()
         for bound in self.used.values():
-            bound.done = self.done
+            bound.ending.event = self.ending.event
         self.used.clear()
 
     def program(self, program: Program) -> Bound:
@@ -124,16 +124,17 @@ class DeviceSpace:
 
     def put(self, host: np.ndarray) -> Array:
         """A copy, there when this returns."""
-        with self.device.using(self.device.current()):
-            array = self.device.xp.empty(host.shape, host.dtype)
+        with self.told(), self.device.using(self.device.current()):
+            array = self.within(lambda: self.device.xp.empty(host.shape, host.dtype))
             if host.size:
                 self.device.copy_in(array, np.ascontiguousarray(host))
             self.device.synchronize()
         return array
 
     def get(self, arrays: Sequence[Array]) -> list[np.ndarray]:
-        staged = [self._fetch(array) for array in arrays]
-        self.device.synchronize()
+        with self.told():
+            staged = [self._fetch(array) for array in arrays]
+            self.device.synchronize()
         return [host.copy() if is_staged else host for host, is_staged in staged]
 
     def _fetch(self, array: Array) -> tuple[np.ndarray, bool]:
@@ -157,7 +158,21 @@ class DeviceSpace:
         """A stream of this call's own: starts after what the caller has queued on its stream, which goes on after it.
 
         Nothing waits on the host, so outputs that stay on the device may still be in the making when this returns.
+        Raises KernelError where the device refuses work, as it does after a kernel has failed there.
         """
+        with self.told(), self._lane():
+            yield
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """What the device's module raises, as a KernelError."""
+        try:
+            yield
+        except self.device.errors as error:
+            raise KernelError(f"{self.name} refuses work: {error}.", hint=REFUSAL_HINT) from error
+
+    @contextmanager
+    def _lane(self) -> Iterator[None]:
         caller = self.device.current()
         queued = self.device.record()
         lane, outer = self._borrow(), getattr(self._local, "lane", None)
@@ -177,9 +192,9 @@ class DeviceSpace:
             is_fit = False
             raise
         finally:
-            if lane.done is not None:  # after an error, too: what was queued may use the caller's memory
-                self.device.wait(lane.done)
             self._local.lane, lane.caller = outer, None
+            if lane.ending.event is not None:  # after an error, too: what was queued may use the caller's memory
+                self.device.wait(lane.ending.event)
             if is_fit:
                 with self._lock:
                     self._idle.append(lane)
@@ -188,13 +203,13 @@ class DeviceSpace:
         """A copy in memory of the caller's stream, which may still read it when the caller drops it."""
         lane: CallLane | None = getattr(self._local, "lane", None)
         if lane is None:
-            return array.copy()
+            return self.within(array.copy)
         with self.device.using(lane.caller):
-            copied = self.device.xp.empty(array.shape, array.dtype)
+            copied = self.within(lambda: self.device.xp.empty(array.shape, array.dtype))
             free = self.device.record()
         self.device.wait(free)
         if array.size:
-            self.device.copy(copied, self.device.xp.ascontiguousarray(array))
+            self.device.copy(copied, self.within(lambda: self.device.xp.ascontiguousarray(array)))
         return copied
 
     def wait(self) -> None:
@@ -214,14 +229,22 @@ class DeviceSpace:
         return lane.program(program)
 
     def memory(self, nbytes: int) -> Memory:
-        """New memory. Where there is not enough, what idle lanes and earlier calls hold is given back first; LimitError
-        if that is not enough either."""
-        try:
-            memory: Memory = self.device.memory(nbytes)
-        except LimitError:
-            self._drop_idle()
-            memory = self.device.memory(nbytes)
+        """New memory. Raises LimitError if there is not enough."""
+        memory: Memory = self.within(lambda: self.device.memory(nbytes))
         return memory
+
+    def within(self, make: Callable[[], T]) -> T:
+        """What a function makes in new memory. Where there is not enough, what idle lanes and earlier calls hold is
+        given back first; LimitError if that is not enough either."""
+        try:
+            return make()
+        except (LimitError, MemoryError):
+            self._drop_idle()
+        try:
+            return make()
+        except MemoryError as error:
+            hint = "Use smaller inputs or batches."
+            raise LimitError(f"the GPU has no memory left: {error}", where=self.name, hint=hint) from error
 
     def _drop_idle(self) -> None:
         lane: CallLane | None = getattr(self._local, "lane", None)

@@ -264,8 +264,8 @@ def test_what_queued_work_reads_goes_after_it(goes: str) -> None:
     outer = delegate.space.put(values(1))
     y = runner(x=outer)["y"]
     (lane,) = delegate.space._idle
-    end, (bound,) = lane.done, list(lane.bound.values())
-    assert bound.done is end
+    end, (bound,) = lane.ending.event, list(lane.bound.values())
+    assert bound.ending.event is end
     assert not end.is_reached
     if goes == "program":
         del runner, interpreter, bound
@@ -273,7 +273,7 @@ def test_what_queued_work_reads_goes_after_it(goes: str) -> None:
         gc.collect()
         assert not list(lane.bound.values())
     else:
-        bound.done = None
+        bound.ending.event = None
         del lane
         delegate.space._drop_idle()
         gc.collect()
