@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "stacks.h"
+#include "watch.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -64,6 +65,7 @@ struct Fiber {
     Waits waits;
     int line;       // of the barrier
     unsigned mask;  // lanes that it is a barrier of
+    bool orders;    // what these lanes read and write; exchanges of values do not
     size_t given_bytes;
     uint64_t given[8];
     Copy* copies;  // that are under way
@@ -81,11 +83,12 @@ static void place(unsigned index) {
     fiber_current = index;
     threadIdx = {index % blockDim.x, index / blockDim.x % blockDim.y, index / (blockDim.x * blockDim.y)};
 }
-static void wait_at(Waits waits, int line, unsigned mask) {
+UNWATCHED static void wait_at(Waits waits, int line, unsigned mask, bool orders = true) {
     Fiber& self = fibers[fiber_current];
     self.waits = waits;
     self.line = line;
     self.mask = mask;
+    self.orders = orders;
     switch_stack(self.stack, scheduler);
 }
 static void fiber_main() {
@@ -96,24 +99,29 @@ static void fiber_main() {
 }
 
 // Copies to shared memory that are done as late as a thread lets them: until then what they fill holds NaN.
-static inline void copy_later(void* to, const void* from, size_t bytes) {
+UNWATCHED static void copy_later(void* to, const void* from, size_t bytes) {
     Fiber& self = fibers[fiber_current];
     if (self.copy_count == self.copy_capacity) {
         self.copy_capacity = self.copy_capacity * 2 + 16;
         self.copies = (Copy*)realloc(self.copies, self.copy_capacity * sizeof(Copy));
     }
+    watch_copy_begins(CALLED_AT, to, from, bytes);
     memset(to, 0xff, bytes);
     self.copies[self.copy_count++] = {to, from, bytes, self.copy_groups};
 }
-static inline void close_copies() { ++fibers[fiber_current].copy_groups; }
+UNWATCHED static void close_copies() { ++fibers[fiber_current].copy_groups; }
 // Waits for all groups of copies that are closed but the last `left`.
-static inline void await_copies(unsigned left) {
+UNWATCHED static void await_copies(unsigned left) {
     Fiber& self = fibers[fiber_current];
     unsigned kept = 0;
     for (unsigned i = 0; i < self.copy_count; ++i) {
         const Copy copy = self.copies[i];
-        if (copy.group + left < self.copy_groups) memcpy(copy.to, copy.from, copy.bytes);
-        else self.copies[kept++] = copy;
+        if (copy.group + left >= self.copy_groups) {
+            self.copies[kept++] = copy;
+            continue;
+        }
+        watch_copy_ends(CALLED_AT, copy.to, copy.bytes);
+        memcpy(copy.to, copy.from, copy.bytes);
     }
     self.copy_count = kept;
 }
@@ -125,13 +133,13 @@ struct WarpBarrier {
 };
 
 // Hands a value of up to 64 bytes to the other lanes of the mask; after it, `given_by(lane)` reads theirs.
-template <class T> static inline void give(int line, unsigned mask, const T& value) {
+template <class T> UNWATCHED static void give(int line, unsigned mask, const T& value) {
     static_assert(sizeof(T) <= sizeof(Fiber::given), "at most 64 bytes a lane");
     memcpy(fibers[fiber_current].given, &value, sizeof(T));
     fibers[fiber_current].given_bytes = sizeof(T);
-    wait_at(AT_WARP, line, mask);
+    wait_at(AT_WARP, line, mask, false);
 }
-template <class T> static inline T given_by(unsigned lane) {
+template <class T> UNWATCHED static T given_by(unsigned lane) {
     const Fiber& self = fibers[fiber_current];
     const unsigned first = fiber_current / 32 * 32;
     if (!(self.mask >> lane & 1) || first + lane >= fiber_count)
@@ -151,6 +159,7 @@ static bool release_lanes(unsigned first, unsigned count, unsigned lane) {
         if ((one.mask >> i & 1) && !waits_too) return false;
     }
     const unsigned mask = one.mask;
+    if (one.orders) watch_warp_barrier(first, mask);
     for (unsigned i = 0; i < count; ++i) {
         if (!(mask >> i & 1)) continue;
         Fiber& released = fibers[first + i];
@@ -169,9 +178,12 @@ static bool warp_turn(unsigned warp) {
         const unsigned lane = i ^ order;
         if (lane >= count || fibers[first + lane].waits != READY) continue;
         place(first + lane);
+        watch_thread(first + lane, fibers[first + lane].memory, STACK_BYTES);
         switch_stack(scheduler, fibers[first + lane].stack);
+        watch_nobody();
         moved = true;
     }
+    watch_turn();
     for (unsigned lane = 0; lane < count && !moved; ++lane)
         moved = fibers[first + lane].waits == AT_WARP && release_lanes(first, count, lane);
     return moved;
@@ -203,6 +215,7 @@ static bool release_block() {
     if (fibers[0].waits == AT_WARP) fault("thread 0 waits at line %d for lanes that are not there", fibers[0].line);
     if (fibers[0].waits == ENDED) return false;
     for (unsigned i = 0; i < fiber_count; ++i) fibers[i].waits = READY;
+    watch_block_barrier();
     return true;
 }
 
@@ -245,13 +258,17 @@ static void reserve_shared(size_t bytes) {
     dynamic_shared = (char*)memory;
 }
 
-static void begin_block() {
+// False: nobody wants it run.
+static bool begin_block(uint64_t index) {
 #ifdef __SANITIZE_ADDRESS__
     memset(dynamic_shared, 0xff, dynamic_bytes);
+    return true;
 #else
     memset(dynamic_shared, 0xff, dynamic_bytes + GUARD);
     if (__start_emulated_shared != __stop_emulated_shared)
         memset(__start_emulated_shared, 0xff, __stop_emulated_shared - __start_emulated_shared);
+    return watch_block(index, __start_emulated_shared, __stop_emulated_shared - __start_emulated_shared, dynamic_shared,
+                       dynamic_bytes);
 #endif
 }
 
@@ -288,7 +305,7 @@ template <class Body> static void run_blocks(bool has_barriers, Body& body) {
         const uint64_t index = schedule == REVERSED ? count - 1 - turn : (start + turn * stride) % count;
         blockIdx = {(unsigned)(index % gridDim.x), (unsigned)(index / gridDim.x % gridDim.y),
                     (unsigned)(index / ((uint64_t)gridDim.x * gridDim.y))};
-        begin_block();
+        if (!begin_block(index)) continue;
         if (has_barriers) {
             run_fibers();
         } else {
@@ -312,6 +329,7 @@ static const char* run_grid(dim3 grid, dim3 block, size_t shared, int order, uin
     reserve_shared(shared);
     reserve_fibers(block.x * block.y * block.z);
     if (setjmp(kernel_end)) return fault_text;
+    watch_launch((uint64_t)grid.x * grid.y * grid.z, fiber_count, fault_text);
     run_blocks(has_barriers, body);
     return nullptr;
 }

@@ -23,7 +23,7 @@ from tflite_cupy.delegates.gpu.kernel import Kernel
 from tflite_cupy.delegates.gpu.listing import Dim
 
 FOLDER = Path(__file__).parent
-HEADERS = ("shim.h", "block.h", "stacks.h")
+HEADERS = ("shim.h", "block.h", "stacks.h", "watch.h")
 SCHEDULES = ("greedy", "reversed", "rounds", "random")  # as block.h numbers them
 COMPILER = shutil.which("g++")
 IS_SANITIZED = os.environ.get("TFLITE_CUPY_EMULATOR_SANITIZE") == "1"
@@ -46,9 +46,10 @@ class KernelFault(AssertionError):
 class HostKernel:
     """A kernel, built. One call at a time; others wait."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, path: Path | None = None) -> None:
+        """path: its library; made if None."""
         self.kernel = kernel
-        library = ctypes.CDLL(str(library_of(_unit(kernel))))
+        library = ctypes.CDLL(str(path or library_of(unit(kernel))))
         self._entry = library.emulated
         self._entry.argtypes = [
             *[ctypes.POINTER(ctypes.c_uint)] * 2,
@@ -78,10 +79,11 @@ def built(kernel: Kernel) -> HostKernel:
     return HostKernel(kernel)
 
 
-def _unit(kernel: Kernel) -> str:
+def unit(kernel: Kernel, *, fibers: bool = False) -> str:
+    """A kernel as a library's text. fibers: threads have stacks of their own though they meet no barriers."""
     text = kernel.text.replace('extern "C" __global__', "__global__ static")
     arguments = ", ".join(f"*({p.type}{'*' if p.is_pointer else ''}*)a[{i}]" for i, p in enumerate(kernel.parameters))
-    has_barriers = str(bool(BARRIERS.search(text))).lower()
+    has_barriers = str(fibers or bool(BARRIERS.search(text))).lower()
     return (
         f'#include "{FOLDER / "shim.h"}"\nnamespace {{\n#line 1 "{kernel.entry}"\n{text}\n}}\n'
         'extern "C" size_t emulated_static_bytes() { return static_shared_bytes(); }\n'
@@ -94,19 +96,24 @@ def _unit(kernel: Kernel) -> str:
 
 def library_of(text: str) -> Path:
     """A shared library made of the text, kept between runs of the tests."""
-    compiler = _compiler()
-    options = (*COMMON, *(SANITIZED if IS_SANITIZED else FAST), *_optional())
-    parts = (text, *((FOLDER / name).read_text() for name in HEADERS), *options)
+    return made(text, (*COMMON, *(SANITIZED if IS_SANITIZED else FAST), *_optional()), HEADERS)
+
+
+def made(text: str, options: Sequence[str], headers: Sequence[str], libraries: Sequence[str] = ()) -> Path:
+    """A shared library made of a text, with these options of the compiler, and headers that it may include."""
+    parts = (text, *((FOLDER / name).read_text() for name in headers), *options)
     path = _folder() / f"{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:32]}.so"
     if not path.exists():
-        made = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.so")
-        done = subprocess.run([compiler, *options, "-o", str(made), "-"], input=text, text=True, capture_output=True)
+        new = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.so")
+        command = [compiler(), *options, f"-I{FOLDER}", "-o", str(new), "-", *libraries]
+        done = subprocess.run(command, input=text, text=True, capture_output=True)
         assert done.returncode == 0, f"{done.stderr[:4000]}"
-        made.rename(path)
+        new.rename(path)
     return path
 
 
-def _compiler() -> str:
+def compiler() -> str:
+    """The host compiler."""
     if COMPILER is None:
         pytest.skip("no g++ to build kernels for the host")
     return COMPILER
@@ -114,7 +121,7 @@ def _compiler() -> str:
 
 @cache
 def _optional() -> tuple[str, ...]:
-    probe = [_compiler(), *OPTIONAL, "-x", "c++", "-fsyntax-only", "-"]
+    probe = [compiler(), *OPTIONAL, "-x", "c++", "-fsyntax-only", "-"]
     return OPTIONAL if subprocess.run(probe, input="", text=True, capture_output=True).returncode == 0 else ()
 
 

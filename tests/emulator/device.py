@@ -7,7 +7,7 @@ Work is queued on streams and runs when somebody waits for it; see `streams`. Wh
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from math import prod
 from typing import Any
@@ -31,6 +31,7 @@ from .compiler import HostKernel, KernelFault, built
 from .gemms import NumpyGemms
 from .poison import POISON, Helper, with_poison
 from .streams import Graph, Stream, Streams
+from .watched import STRICTLY, strict
 
 NUMPY_GEMMS = NumpyGemms()
 
@@ -52,8 +53,18 @@ class HostDevice:
     name = title = "emulated"
     errors: tuple[type[Exception], ...] = ()
 
-    def __init__(self, *, limit: int | None = None, seed: int = 0, arch: int = 90, gemms: Any = NUMPY_GEMMS) -> None:
-        """limit: bytes that there are in all; seed: of all that is random; gemms: computes products of a library."""
+    def __init__(
+        self,
+        *,
+        limit: int | None = None,
+        seed: int = 0,
+        arch: int = 90,
+        gemms: Any = NUMPY_GEMMS,
+        build: Callable[[Kernel], HostKernel] | None = None,
+    ) -> None:
+        """limit: bytes that there are in all; seed: of all that is random; gemms: computes products of a library;
+        build: makes kernels."""
+        self._build = build or (strict() if os.environ.get(STRICTLY) == "1" else built)
         self.xp, self.arch, self.gemms = DEVICE.xp, arch, gemms
         self.limit, self.used = limit, 0
         self.launches = self.products = self.replays = self.copies_in = self.copies_out = 0
@@ -113,7 +124,7 @@ class HostDevice:
 
     def load(self, kernels: Sequence[Kernel]) -> list[HostKernel | Helper]:
         self._streams.forbid("loading a kernel")
-        return [kernel if isinstance(kernel, Helper) else built(kernel) for kernel in kernels]
+        return [kernel if isinstance(kernel, Helper) else self._build(kernel) for kernel in kernels]
 
     def launch(
         self, function: HostKernel | Helper, grid: Dim, block: Dim, shared: int, arguments: Sequence[int | np.generic]

@@ -6,7 +6,7 @@
 #define __device__
 #define __host__
 #define __constant__ static
-#define __forceinline__ inline
+#define __forceinline__ INLINED
 #define __restrict__
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
@@ -48,16 +48,17 @@ static inline unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
 static inline long long min(long long a, long long b) { return a < b ? a : b; }
 static inline long long max(long long a, long long b) { return a > b ? a : b; }
 template <class T> static inline T __ldg(const T* p) { return *p; }
-static inline void __threadfence() {}
+static inline void __threadfence() { watch_fence(); }
 static inline void __threadfence_block() {}
 
 // Threads change only at barriers, so that these are atomic.
-template <class T> static inline T atomicAdd(T* p, T v) { T old = *p; *p = old + v; return old; }
-template <class T> static inline T atomicExch(T* p, T v) { T old = *p; *p = v; return old; }
-template <class T> static inline T atomicMax(T* p, T v) { T old = *p; if (v > old) *p = v; return old; }
-template <class T> static inline T atomicMin(T* p, T v) { T old = *p; if (v < old) *p = v; return old; }
-template <class T> static inline T atomicOr(T* p, T v) { T old = *p; *p = old | v; return old; }
-template <class T> static inline T atomicCAS(T* p, T a, T v) { T old = *p; if (old == a) *p = v; return old; }
+#define ATOMIC template <class T> UNWATCHED static T
+ATOMIC atomicAdd(T* p, T v) { watch_atomic(CALLED_AT, p, sizeof(T)); T old = *p; *p = old + v; return old; }
+ATOMIC atomicExch(T* p, T v) { watch_atomic(CALLED_AT, p, sizeof(T)); T old = *p; *p = v; return old; }
+ATOMIC atomicMax(T* p, T v) { watch_atomic(CALLED_AT, p, sizeof(T)); T old = *p; if (v > old) *p = v; return old; }
+ATOMIC atomicMin(T* p, T v) { watch_atomic(CALLED_AT, p, sizeof(T)); T old = *p; if (v < old) *p = v; return old; }
+ATOMIC atomicOr(T* p, T v) { watch_atomic(CALLED_AT, p, sizeof(T)); T old = *p; *p = old | v; return old; }
+ATOMIC atomicCAS(T* p, T a, T v) { watch_atomic(CALLED_AT, p, sizeof(T)); T old = *p; if (old == a) *p = v; return old; }
 
 // --- barriers and warps -----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 // LINES rows of one head, blockIdx (rows, head), and goes through keys and values KEYS at a time: scores into shared
 // memory, their running greatest and sum per row, then the sums of values, scaled down where a greater score came.
 // WIDTH is the size of heads, or more; MODE says how rows are loaded. SCORE(index, value) is what nodes make of a product.
+#include "attention.cuh"
 #include "quad.cuh"
 
 #define QUADS (WIDTH / 4)
@@ -10,15 +11,16 @@
 #define PARTS ((QUADS + 15) / 16)
 #define LEAST __int_as_float((int)0xff800000)  // -infinity
 
-__device__ __forceinline__ void load_rows(float4* tile, const float* rows, int count, int first, int limit, int row_step,
+template <class T>
+__device__ __forceinline__ void load_rows(float4* tile, const T* rows, int count, int first, int limit, int row_step,
                                           int step, int depth) {
     for (int unit = threadIdx.x; unit < count * QUADS; unit += 128) {
         const int row = unit / QUADS, k = unit % QUADS * 4;
-        const float* source = first + row < limit ? rows + (first + row) * row_step : nullptr;
+        const T* source = first + row < limit ? rows + (first + row) * row_step : nullptr;
         tile[row * PITCH + k / 4] = quad_of_row<MODE>(source, step, k, depth);
     }
 }
-__device__ __forceinline__ void add_scaled(float4& sum, float factor, const float4& x) {
+__device__ __forceinline__ void add_scaled(float4& sum, float factor, float4 x) {
     sum.x = fmaf(factor, x.x, sum.x);
     sum.y = fmaf(factor, x.y, sum.y);
     sum.z = fmaf(factor, x.z, sum.z);
@@ -26,7 +28,7 @@ __device__ __forceinline__ void add_scaled(float4& sum, float factor, const floa
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) attention(
-    OUT* __restrict__ out, const float* __restrict__ q, const float* __restrict__ k, const float* __restrict__ v,
+    OUT* __restrict__ out, const Q_TYPE* __restrict__ q, const K_TYPE* __restrict__ k, const V_TYPE* __restrict__ v,
     const int queries, const int keys, const int depth, const int width, const int inner, const int q_outer,
     const int q_inner, const int q_row, const int q_step, const int k_outer, const int k_inner, const int k_row,
     const int k_step, const int v_outer, const int v_inner, const int v_row, const int v_step, const int out_outer,
@@ -104,6 +106,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) attention(
 #pragma unroll
             for (int distance = 4; distance; distance /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, distance);
             const float factor = before == top ? 1 : expf((before - top) * beta);
+            __syncwarp();  // all have read what the first one writes
             if (threadIdx.x % 8 == 0) {
                 greatest[line] = top;
                 kept[line] = factor;
@@ -152,13 +155,7 @@ extern "C" __global__ void __launch_bounds__(128, 4) attention(
             const int n = (column + j * 16) * 4;
             const float value[4] = {sums[i][j].x / sum, sums[i][j].y / sum, sums[i][j].z / sum, sums[i][j].w / sum};
             const unsigned index = base + m * out_row + n * out_step;
-#if STEP == 4
-            if (n < width) FINISH_4(out, index, value);
-#else
-#pragma unroll
-            for (int e = 0; e < 4; ++e)
-                if (n + e < width) FINISH(out, index + e * out_step, value[e]);
-#endif
+            PUT_QUAD(index, n, value);
         }
     }
 }

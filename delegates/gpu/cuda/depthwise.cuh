@@ -4,11 +4,13 @@
 #pragma once
 #include "math.cuh"
 
-#define DEPTHWISE_PARAMETERS const float* __restrict__ x, const float* __restrict__ filter, const float* __restrict__ bias, const int height, const int width, const int channels, const int multiplier, const int out_height, const int out_width, const int window_height, const int window_width, const int stride_y, const int stride_x, const int dilation_y, const int dilation_x, const int top, const int left, const int has_bias, const float low, const float high
+#define DEPTHWISE_PARAMETERS const ELEMENT* __restrict__ x, const WEIGHT* __restrict__ filter, const float* __restrict__ bias, const int height, const int width, const int channels, const int multiplier, const int out_height, const int out_width, const int window_height, const int window_width, const int stride_y, const int stride_x, const int dilation_y, const int dilation_x, const int top, const int left, const int has_bias, const float low, const float high
 #define DEPTHWISE_ARGUMENTS x, filter, bias, height, width, channels, multiplier, out_height, out_width, window_height, window_width, stride_y, stride_x, dilation_y, dilation_x, top, left, has_bias, low, high
 
 struct Windows {
-    const float *x, *filter, *bias;
+    const ELEMENT* x;
+    const WEIGHT* filter;
+    const float* bias;
     int height, width, channels, multiplier, out_height, out_width, window_height, window_width, stride_y, stride_x;
     int dilation_y, dilation_x, top, left, has_bias;
     float low, high;
@@ -17,7 +19,7 @@ struct Windows {
     // of all rows.
     __device__ __forceinline__ void make(float (&sums)[COLUMNS][LANES], unsigned channel, unsigned column, unsigned line) const {
         const unsigned row = line % out_height, image = line / out_height, depth = channels / multiplier;
-        const float* pixels = x + image * height * width * depth + channel / multiplier;
+        const ELEMENT* pixels = x + image * height * width * depth + channel / multiplier;
         const int rows = WINDOW ? WINDOW : window_height, taps = WINDOW ? WINDOW : window_width;
         const int first = row * stride_y - top, start = column * stride_x - left;
 #pragma unroll
@@ -28,8 +30,8 @@ struct Windows {
         for (int r = 0; r < rows; ++r) {
             const int y = first + r * dilation_y;
             if ((unsigned)y >= (unsigned)height) continue;
-            const float* source = pixels + (unsigned)(y * width) * depth;
-            const float* weights = filter + channel + (unsigned)(r * taps) * channels;
+            const ELEMENT* source = pixels + (unsigned)(y * width) * depth;
+            const WEIGHT* weights = filter + channel + (unsigned)(r * taps) * channels;
 #if COLUMNS > 1
             const int reach = (COLUMNS - 1) * STRIDE + WINDOW;
             Vector<float, LANES> seen[reach];
@@ -37,11 +39,11 @@ struct Windows {
             for (int i = 0; i < reach; ++i) {
                 const int at = start + i;
                 seen[i] = Vector<float, LANES>{};
-                if ((unsigned)at < (unsigned)width) seen[i] = load_vector<LANES>(source + (unsigned)at * depth);
+                if ((unsigned)at < (unsigned)width) seen[i] = numbers_at<LANES>(source + (unsigned)at * depth);
             }
 #pragma unroll
             for (int s = 0; s < WINDOW; ++s) {
-                const Vector<float, LANES> weight = load_vector<LANES>(weights + (unsigned)s * channels);
+                const Vector<float, LANES> weight = numbers_at<LANES>(weights + (unsigned)s * channels);
 #pragma unroll
                 for (int k = 0; k < COLUMNS; ++k)
 #pragma unroll
@@ -53,8 +55,8 @@ struct Windows {
             for (int s = 0; s < taps; ++s) {
                 const int at = start + s * dilation_x;
                 if ((unsigned)at >= (unsigned)width) continue;
-                const Vector<float, LANES> pixel = load_vector<LANES>(source + (unsigned)at * depth);
-                const Vector<float, LANES> weight = load_vector<LANES>(weights + (unsigned)s * channels);
+                const Vector<float, LANES> pixel = numbers_at<LANES>(source + (unsigned)at * depth);
+                const Vector<float, LANES> weight = numbers_at<LANES>(weights + (unsigned)s * channels);
 #pragma unroll
                 for (int i = 0; i < LANES; ++i) sums[0][i] = fmaf(pixel.at[i], weight.at[i], sums[0][i]);
             }

@@ -20,7 +20,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) depthwise_summed(
             if (column + k >= (unsigned)out_width) continue;
             const unsigned index = (line * out_width + column + k) * channels + channel;
             FINISH_LANES(out, index, sums[k]);
-            const Vector<float, LANES> made = load_vector<LANES>(out + index);
+            const Vector<float, LANES> made = numbers_at<LANES>(out + index);
 #pragma unroll
             for (int i = 0; i < LANES; ++i) total.at[i] += made.at[i];
         }
@@ -30,9 +30,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) depthwise_summed(
     for (unsigned half = blockDim.y / 2; half; half >>= 1) {
         __syncthreads();
         if (threadIdx.y < half) {
+            const Vector<float, LANES> more = parts[place + half * blockDim.x];
 #pragma unroll
-            for (int i = 0; i < LANES; ++i) parts[place].at[i] += parts[place + half * blockDim.x].at[i];
+            for (int i = 0; i < LANES; ++i) total.at[i] += more.at[i];
+            parts[place] = total;
         }
     }
-    if (is_there && threadIdx.y == 0) store_vector(totals + (image * gridDim.y + part) * channels + channel, parts[place]);
+    if (is_there && threadIdx.y == 0) store_vector(totals + (image * gridDim.y + part) * channels + channel, total);
 }

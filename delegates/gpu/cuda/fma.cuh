@@ -7,6 +7,8 @@
 #define GRID_COLUMNS (COLUMNS / CELL_COLUMNS)
 #define THREADS (GRID_ROWS * GRID_COLUMNS * GROUPS)
 
+typedef Vector<SUM, 1> SumsInRow;  // that lie beside each other in a thread's cells
+
 struct Sums {
     SUM cell[CELL_ROWS][CELL_COLUMNS];
 
@@ -42,11 +44,12 @@ struct Sums {
             }
         }
     }
-    // Calls use(row, column, sum) for each cell.
+    // Calls use(row, column, sums) for all cells.
     template <class Use> __device__ __forceinline__ void each(Use use) const {
 #pragma unroll
         for (int i = 0; i < CELL_ROWS; ++i)
 #pragma unroll
-            for (int j = 0; j < CELL_COLUMNS; ++j) use(row() + i * GRID_ROWS, column() + j * GRID_COLUMNS, cell[i][j]);
+            for (int j = 0; j < CELL_COLUMNS; ++j)
+                use(row() + i * GRID_ROWS, column() + j * GRID_COLUMNS, SumsInRow{{cell[i][j]}});
     }
 };

@@ -24,6 +24,8 @@ __device__ __forceinline__ unsigned operand_word(const float* row, int word) {
 #endif
 }
 
+typedef Vector<SUM, 2> SumsInRow;  // that lie beside each other in a thread's cells
+
 struct Sums {
     SUM cell[WARP_ROWS / 16][WARP_COLUMNS / 8][4];
 
@@ -67,14 +69,14 @@ struct Sums {
             }
         }
     }
-    // Calls use(row, column, sum) for each cell.
+    // Calls use(row, column of the first, sums) for all cells.
     template <class Use> __device__ __forceinline__ void each(Use use) const {
 #pragma unroll
         for (int i = 0; i < WARP_ROWS / 16; ++i)
 #pragma unroll
             for (int j = 0; j < WARP_COLUMNS / 8; ++j)
 #pragma unroll
-                for (int e = 0; e < 4; ++e)
-                    use(row() + i * 16 + e / 2 * 8, column() + j * 8 + threadIdx.x % 4 * 2 + e % 2, cell[i][j][e]);
+                for (int e = 0; e < 4; e += 2)
+                    use(row() + i * 16 + e * 4, column() + j * 8 + threadIdx.x % 4 * 2, SumsInRow{{cell[i][j][e], cell[i][j][e + 1]}});
     }
 };

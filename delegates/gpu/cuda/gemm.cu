@@ -1,12 +1,12 @@
-// Products of matrices: out = clamp(a b^T + bias), for one or more pairs of them; `b`, of B_TYPE, has a row for each
-// column of the result. A block makes a tile of ROWS x COLUMNS, blockIdx (rows, columns, pair). `multiply` (held.cuh,
+// Products of matrices: out = clamp(a b^T + bias), for one or more pairs of them; `a` is of A_TYPE; `b`, of B_TYPE,
+// has a row for each column of the result. A block makes a tile of ROWS x COLUMNS, blockIdx (rows, columns, pair). `multiply` (held.cuh,
 // pipelined.cuh) goes through the summed dimension, `Sums` (fma.cuh, fragments.cuh) says how tiles are multiplied, `Source`
 // (rows.cuh, window.cuh) where `a` comes from. Pairs are numbered (outer, inner), with strides of their own for each
 // operand. With SPLIT `parts` blocks make a tile, blockIdx.z = pair * parts + part, of `share` summed elements each.
 #include "stage.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS, LEAST_BLOCKS) gemm(
-    OUT* __restrict__ out, const float* __restrict__ a, const B_TYPE* __restrict__ b, const float* __restrict__ bias,
+    OUT* __restrict__ out, const A_TYPE* __restrict__ a, const B_TYPE* __restrict__ b, const float* __restrict__ bias,
     const int rows, const int columns, const int depth, const int pairs, const int a_outer, const int a_inner,
     const int b_outer, const int b_inner, const int b_row, const int b_column, const int out_outer, const int out_inner,
     const int out_row, const int out_column, const int has_bias, const int bias_step, const float low, const float high,
@@ -37,10 +37,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, LEAST_BLOCKS) gemm(
     for (int unit = threadIdx.x * STEP; unit < ROWS * COLUMNS; unit += THREADS * STEP) {
         const int row = unit / COLUMNS, column = unit % COLUMNS, m = first_row + row, n = first_column + column;
         if (m >= rows || n >= columns) continue;
+        const Vector<float, STEP> sums_here = load_vector<STEP>(stage + row * STAGE_PITCH + column);
         float value[STEP];
 #pragma unroll
         for (int i = 0; i < STEP; ++i) {
-            const float sum = stage[row * STAGE_PITCH + column + i];
+            const float sum = sums_here.at[i];
             value[i] = at_most(at_least(has_bias ? sum + bias[inner * bias_step + n + i] : sum, low), high);
         }
 #if STEP == 4

@@ -1,9 +1,9 @@
-// Products of few rows with the rows of a matrix of B_TYPE: out = clamp(a b^T + bias). A warp makes one column of it, for
+// Products of few rows of A_TYPE with the rows of a matrix of B_TYPE: out = clamp(a b^T + bias). A warp makes one column of it, for
 // LINES rows of `a`; the lanes share the summed dimension. Blocks (columns / 8, rows / LINES) of 8 warps.
 #include "quad.cuh"
 
 extern "C" __global__ void __launch_bounds__(256) gemv(
-    OUT* __restrict__ out, const float* __restrict__ a, const B_TYPE* __restrict__ b, const float* __restrict__ bias,
+    OUT* __restrict__ out, const A_TYPE* __restrict__ a, const B_TYPE* __restrict__ b, const float* __restrict__ bias,
     const int rows, const int columns, const int depth, const int a_row, const int b_row, const int b_column,
     const int has_bias, const float low, const float high TAIL_PARAMETERS) {
     const int lane = threadIdx.x % 32, n = blockIdx.x * 8 + threadIdx.x / 32, first = blockIdx.y * LINES;
@@ -13,7 +13,7 @@ extern "C" __global__ void __launch_bounds__(256) gemv(
         const float4 right = quad_of_row<B_MODE>(b + n * b_row, b_column, k, depth);
 #pragma unroll
         for (int i = 0; i < LINES; ++i) {
-            const float* row = first + i < rows ? a + (first + i) * a_row : nullptr;
+            const A_TYPE* row = first + i < rows ? a + (first + i) * a_row : nullptr;
             const float4 left = quad_of_row<A_MODE>(row, 1, k, depth);
             sums[i] = fmaf(left.x, right.x, fmaf(left.y, right.y, fmaf(left.z, right.z, fmaf(left.w, right.w, sums[i]))));
         }

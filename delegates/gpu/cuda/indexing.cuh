@@ -11,6 +11,7 @@
 
 __device__ __forceinline__ bool in_range(long long value, int size, long long* fault, int number) {
     if (value >= 0 && value < size) return true;
-    *fault = ((long long)number << 48) | (value & 0xffffffffffffLL);
+    volatile long long* report = fault;  // several threads may: the word of one of them stays, whole
+    *report = ((long long)number << 48) | (value & 0xffffffffffffLL);
     return false;
 }

@@ -12,6 +12,18 @@ template <int N, class T> __device__ __forceinline__ void store_vector(T* p, con
     *reinterpret_cast<Vector<T, N>*>(p) = v;
 }
 
+__device__ __forceinline__ float number(float x) { return x; }
+__device__ __forceinline__ float number(half_t x) { return half_to_float(x); }
+// Elements side by side as float32.
+template <int N> __device__ __forceinline__ Vector<float, N> numbers_at(const float* p) { return load_vector<N>(p); }
+template <int N> __device__ __forceinline__ Vector<float, N> numbers_at(const half_t* p) {
+    const Vector<half_t, N> halves = load_vector<N>(p);
+    Vector<float, N> result;
+#pragma unroll
+    for (int i = 0; i < N; ++i) result.at[i] = half_to_float(halves.at[i]);
+    return result;
+}
+
 // Limits that keep NaN.
 template <class T> __device__ __forceinline__ T at_least(T x, T low) { return x < low ? low : x; }
 template <class T> __device__ __forceinline__ T at_most(T x, T high) { return x > high ? high : x; }

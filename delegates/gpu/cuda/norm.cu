@@ -3,7 +3,7 @@
 
 // (x - mean) / sqrt(mean square of that + epsilon) * gain + offset; without CENTERED the mean counts as 0.
 extern "C" __global__ void __launch_bounds__(TEAM < 256 ? 256 : TEAM) layer_norm(
-    const ELEMENT* __restrict__ x, const ELEMENT* __restrict__ gain, const ELEMENT* __restrict__ offset,
+    const ELEMENT* __restrict__ x, const ROW* __restrict__ gain, const ROW* __restrict__ offset,
     OUT* __restrict__ out, const unsigned rows, const unsigned depth, const float epsilon, const int has_gain,
     const int has_offset TAIL_PARAMETERS) {
     __shared__ float parts[TEAM / 32];

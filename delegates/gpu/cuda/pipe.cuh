@@ -24,12 +24,17 @@ template <int left> __device__ __forceinline__ void await_groups() { await_copie
 __device__ __forceinline__ int4 fresh_16(const void* p) { return *reinterpret_cast<const int4*>(p); }
 #endif
 
+// So many bytes, full of a word.
+template <int bytes> __device__ __forceinline__ void fill_bytes(void* to, int word) {
+    if (bytes == 16) *reinterpret_cast<int4*>(to) = make_int4(word, word, word, word);
+    if (bytes == 8) *reinterpret_cast<int2*>(to) = make_int2(word, word);
+    if (bytes == 4) *reinterpret_cast<int*>(to) = word;
+}
 // Copies so many bytes, or fills them with a word where `from` is null.
 template <int bytes> __device__ __forceinline__ void fetch_bytes(void* to, const void* from, int word = 0) {
     if (from) {
         copy_bytes<bytes>(to, from);
     } else {
-#pragma unroll
-        for (int i = 0; i < bytes / 4; ++i) reinterpret_cast<int*>(to)[i] = word;
+        fill_bytes<bytes>(to, word);
     }
 }

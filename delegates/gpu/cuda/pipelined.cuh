@@ -6,10 +6,19 @@
 
 #define B_CHUNK (16 / (int)sizeof(BCell))
 #define B_CHUNKS (COLUMNS * (DEPTH / B_CHUNK) / THREADS)
-#define A_BYTES (ROWS * PITCH * 4)
+#define A_BYTES (ROWS * PITCH * (int)sizeof(ACell))
 #define TILE_BYTES (A_BYTES * (1 + SCALED) + COLUMNS * PITCH * (int)sizeof(BCell))
 #define TILE_MEMORY(name) DYNAMIC_SHARED(unsigned char, name)
 #define LEAST_BLOCKS 1
+
+__device__ __forceinline__ Vector<float, 4> products_of(const Vector<float, 4>& a, const Vector<float, 4>& b) {
+    return {{a.at[0] * b.at[0], a.at[1] * b.at[1], a.at[2] * b.at[2], a.at[3] * b.at[3]}};
+}
+__device__ __forceinline__ Vector<half_t, 8> products_of(const Vector<half_t, 8>& a, const Vector<half_t, 8>& b) {
+    const uint4 &p = reinterpret_cast<const uint4&>(a), &q = reinterpret_cast<const uint4&>(b);
+    const uint4 made = {half_products(p.x, q.x), half_products(p.y, q.y), half_products(p.z, q.z), half_products(p.w, q.w)};
+    return reinterpret_cast<const Vector<half_t, 8>&>(made);
+}
 
 struct Stage {
     ACell* a;
@@ -22,16 +31,16 @@ struct Stage {
         scales = a + ROWS * PITCH;
         b = reinterpret_cast<BCell*>(memory + A_BYTES * (1 + SCALED));
     }
-    // Where a thread's quad number `i` of `a` is.
+    // Where a thread's chunk number `i` of `a` is.
     __device__ __forceinline__ static int place(int i) {
         const int unit = threadIdx.x + i * THREADS;
-        return unit / QUADS * PITCH + unit % QUADS * 4;
+        return unit_row<ROWS, A_MODE, A_CHUNK>(unit) * PITCH + unit % (DEPTH / A_CHUNK) * A_CHUNK;
     }
     // Begins to copy from element k of the summed dimension on.
     __device__ __forceinline__ void fetch(const Source& source, const B_TYPE* rows, int count, int step, int k, int depth) {
 #pragma unroll
         for (int i = 0; i < A_UNITS; ++i) {
-            const int from = k + threadIdx.x % QUADS * 4;
+            const int from = k + threadIdx.x % (DEPTH / A_CHUNK) * A_CHUNK;
             fetch_bytes<16>(a + place(i), source.place(i, from, depth));
 #if SCALED
             fetch_bytes<16>(scales + place(i), source.place_of_scale(i, from, depth));
@@ -39,18 +48,16 @@ struct Stage {
         }
 #pragma unroll
         for (int i = 0; i < B_CHUNKS; ++i) {
-            const int unit = threadIdx.x + i * THREADS, n = unit / (DEPTH / B_CHUNK), at = unit % (DEPTH / B_CHUNK) * B_CHUNK;
+            const int unit = threadIdx.x + i * THREADS, at = unit % (DEPTH / B_CHUNK) * B_CHUNK;
+            const int n = spread_row<DEPTH / B_CHUNK>(unit / (DEPTH / B_CHUNK));
             fetch_bytes<16>(b + n * PITCH + at, n < count && k + at < depth ? rows + n * step + k + at : nullptr);
         }
     }
     // Multiplies what this thread has copied by its scales.
     __device__ __forceinline__ void scale() {
 #pragma unroll
-        for (int i = 0; i < A_UNITS; ++i) {
-            float4* quad = reinterpret_cast<float4*>(a + place(i));
-            const float4 q = *quad, s = *reinterpret_cast<const float4*>(scales + place(i));
-            *quad = make_float4(q.x * s.x, q.y * s.y, q.z * s.z, q.w * s.w);
-        }
+        for (int i = 0; i < A_UNITS; ++i)
+            store_vector(a + place(i), products_of(load_vector<A_CHUNK>(a + place(i)), load_vector<A_CHUNK>(scales + place(i))));
     }
 };
 

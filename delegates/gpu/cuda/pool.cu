@@ -1,4 +1,4 @@
-// Pooling of float images [n, height, width, channels]: one thread to LANES channels of a pixel of the result.
+// Pooling of images of ELEMENT, [n, height, width, channels]: one thread to LANES channels of a pixel of the result.
 //   MODE      AVERAGE, GREATEST or ROOT_MEAN_SQUARE of the elements of the window that lie inside the image
 //   WINDOW    height and width of the window; 0: any
 //   HAS_ZEROS with GREATEST: whether there are zeros outside the image, which count, too
@@ -7,7 +7,7 @@
 enum { AVERAGE, GREATEST, ROOT_MEAN_SQUARE };
 
 extern "C" __global__ void __launch_bounds__(128) pool(
-    const float* __restrict__ x, OUT* __restrict__ out, const unsigned threads, const int height, const int width,
+    const ELEMENT* __restrict__ x, OUT* __restrict__ out, const unsigned threads, const int height, const int width,
     const unsigned channels, const int out_height, const int out_width, const int window_height, const int window_width,
     const int stride_y, const int stride_x, const int top, const int left, const float low, const float high
     TAIL_PARAMETERS) {
@@ -32,7 +32,7 @@ extern "C" __global__ void __launch_bounds__(128) pool(
                 for (int i = 0; HAS_ZEROS && i < LANES; ++i) results[i] = fmaxf(results[i], 0);
                 continue;
             }
-            const Vector<float, LANES> seen = load_vector<LANES>(x + (unsigned)(y * width + at) * channels);
+            const Vector<float, LANES> seen = numbers_at<LANES>(x + (unsigned)(y * width + at) * channels);
 #pragma unroll
             for (int i = 0; i < LANES; ++i) {
                 if (MODE == AVERAGE) results[i] += seen.at[i];

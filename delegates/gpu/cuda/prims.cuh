@@ -16,6 +16,12 @@ __device__ __forceinline__ half_t float_to_half(float f) {
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h.bits) : "f"(f));
     return h;
 }
+// Products of two pairs.
+__device__ __forceinline__ unsigned half_products(unsigned a, unsigned b) {
+    unsigned pair;
+    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(pair) : "r"(a), "r"(b));
+    return pair;
+}
 #else
 __device__ __forceinline__ float half_to_float(half_t h) {
     _Float16 f;
@@ -27,6 +33,11 @@ __device__ __forceinline__ half_t float_to_half(float f) {
     half_t result;
     __builtin_memcpy(&result, &h, 2);
     return result;
+}
+__device__ __forceinline__ unsigned half_products(unsigned a, unsigned b) {
+    const float low = half_to_float({(unsigned short)a}) * half_to_float({(unsigned short)b});
+    const float high = half_to_float({(unsigned short)(a >> 16)}) * half_to_float({(unsigned short)(b >> 16)});
+    return float_to_half(low).bits | (unsigned)float_to_half(high).bits << 16;
 }
 #endif
 

@@ -6,8 +6,6 @@
 // threads side by side across it.
 enum { QUADWISE, ALONG, ACROSS };
 
-__device__ __forceinline__ float number(float x) { return x; }
-__device__ __forceinline__ float number(half_t x) { return half_to_float(x); }
 __device__ __forceinline__ float4 quad_at(const float* p) { return *reinterpret_cast<const float4*>(p); }
 __device__ __forceinline__ float4 quad_at(const half_t* p) {
     const Vector<half_t, 4> v = load_vector<4>(p);

@@ -4,10 +4,12 @@
 #include "fixedpoint.cuh"
 
 __device__ __forceinline__ int steps_twice_rounded(long long total, const int* __restrict__ factors, int channel) {
-    return scaled(wrapped(total), factors[2 * channel], factors[2 * channel + 1]);
+    const int2 factor = reinterpret_cast<const int2*>(factors)[channel];
+    return scaled(wrapped(total), factor.x, factor.y);
 }
 __device__ __forceinline__ int steps_wide(long long total, const int* __restrict__ factors, int channel) {
-    return scaled_wide(total, factors[2 * channel], factors[2 * channel + 1]);
+    const int2 factor = reinterpret_cast<const int2*>(factors)[channel];
+    return scaled_wide(total, factor.x, factor.y);
 }
 __device__ __forceinline__ int steps_once_rounded(long long total, const double* __restrict__ factors, int channel) {
     return (int)round((double)total * factors[channel]);

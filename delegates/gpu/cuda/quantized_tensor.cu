@@ -107,11 +107,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) quantized_tensor(
     for (int unit = threadIdx.x * 4; unit < ROWS * COLUMNS; unit += THREADS * 4) {
         const int row = first_row + unit / COLUMNS, column = first_column + unit % COLUMNS;
         if (row >= rows || column >= columns) continue;
-        const int* sum = stage + unit / COLUMNS * STAGE_PITCH + unit % COLUMNS;
+        const Vector<int, 4> sum = load_vector<4>(stage + unit / COLUMNS * STAGE_PITCH + unit % COLUMNS);
         VALUE values[4];
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-            values[i] = result.of(sum[i], 0, row / pixels, group * columns + min(column + i, columns - 1));
+            values[i] = result.of(sum.at[i], 0, row / pixels, group * columns + min(column + i, columns - 1));
         const unsigned first = (unsigned)(row * groups + group) * columns + column;
 #if defined(FINISH_4) && IS_VECTOR
         FINISH_4(out, first, values);

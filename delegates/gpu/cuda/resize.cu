@@ -70,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(128) resize(
     const Vector<ELEMENT, LANES> c = load_vector<LANES>(lower + column.low * channels);
     const Vector<ELEMENT, LANES> d = load_vector<LANES>(lower + column.high * channels);
 #pragma unroll
-    for (int i = 0; i < LANES; ++i) results[i] = mixed(a.at[i], b.at[i], c.at[i], d.at[i], row, column);
+    for (int i = 0; i < LANES; ++i) results[i] = mixed(WIDENED(a.at[i]), WIDENED(b.at[i]), WIDENED(c.at[i]), WIDENED(d.at[i]), row, column);
 #endif
 #if LANES == 4
     FINISH_4(out, LANES * thread, results);

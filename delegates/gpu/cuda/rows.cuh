@@ -3,21 +3,21 @@
 #pragma once
 #include "tile.cuh"
 
-#define A_PARAMETERS const int a_row, const int a_column, const float* __restrict__ scales, const int pixels
+#define A_PARAMETERS const int a_row, const int a_column, const SCALE_TYPE* __restrict__ scales, const int pixels
 #define A_ARGUMENTS a_row, a_column, scales, pixels
 
 struct Source {
     int a_row, a_column;
-    const float* scales;
+    const SCALE_TYPE* scales;
     int pixels;
 
-    const float* row[A_UNITS];
-    const float* scale[A_UNITS];
+    const A_TYPE* row[A_UNITS];
+    const SCALE_TYPE* scale[A_UNITS];
 
-    __device__ __forceinline__ void start(const float* a, int rows, int depth, int first, int) {
+    __device__ __forceinline__ void start(const A_TYPE* a, int rows, int depth, int first, int) {
 #pragma unroll
         for (int i = 0; i < A_UNITS; ++i) {
-            const int m = first + unit_row<ROWS, A_MODE>(threadIdx.x + i * THREADS);
+            const int m = first + unit_row<ROWS, A_MODE, A_CHUNK>(threadIdx.x + i * THREADS);
             row[i] = m < rows ? a + m * a_row : nullptr;
 #if SCALED
             scale[i] = m < rows ? scales + m / pixels * depth : nullptr;
@@ -25,11 +25,11 @@ struct Source {
         }
     }
     __device__ __forceinline__ void advance() {}
-    // Where quad number i is, from element k on; null where there are zeros.
-    __device__ __forceinline__ const float* place(int i, int k, int depth) const {
+    // Where chunk number i is, from element k on; null where there are zeros.
+    __device__ __forceinline__ const A_TYPE* place(int i, int k, int depth) const {
         return row[i] && k < depth ? row[i] + k : nullptr;
     }
-    __device__ __forceinline__ const float* place_of_scale(int i, int k, int depth) const {
+    __device__ __forceinline__ const SCALE_TYPE* place_of_scale(int i, int k, int depth) const {
         return scale[i] && k < depth ? scale[i] + k : nullptr;
     }
     __device__ __forceinline__ float4 quad(int i, int k, int depth) const {

@@ -5,8 +5,8 @@
 __device__ __forceinline__ float activated(float h) { return ACTIVATION; }
 
 extern "C" __global__ void __launch_bounds__(1024) squeeze_excite(
-    const float* __restrict__ x, const float* __restrict__ first, const float* __restrict__ first_bias,
-    const float* __restrict__ second, const float* __restrict__ second_bias, OUT* __restrict__ out, const int depth,
+    const ELEMENT* __restrict__ x, const WEIGHT* __restrict__ first, const float* __restrict__ first_bias,
+    const WEIGHT* __restrict__ second, const float* __restrict__ second_bias, OUT* __restrict__ out, const int depth,
     const int units, const int results, const int share, const int biases, const int parts, const float count,
     const float first_low, const float first_high, const float low, const float high TAIL_PARAMETERS) {
     __shared__ float hidden[MOST_UNITS], vector[MOST_DEPTH];
@@ -17,7 +17,7 @@ extern "C" __global__ void __launch_bounds__(1024) squeeze_excite(
     for (int k = threadIdx.x % across; line < lines && k < depth; k += across) {
         float sum = 0;
 #pragma unroll 8
-        for (int part = line; part < parts; part += lines) sum += x[part * depth + k];
+        for (int part = line; part < parts; part += lines) sum += number(x[part * depth + k]);
         vector[line * depth + k] = sum;
     }
     __syncthreads();
@@ -28,10 +28,10 @@ extern "C" __global__ void __launch_bounds__(1024) squeeze_excite(
     }
     __syncthreads();
     for (int unit = threadIdx.x / 32; unit < units; unit += blockDim.x / 32) {
-        const float* weights = first + unit * depth;
+        const WEIGHT* weights = first + unit * depth;
         float sum = 0;
 #pragma unroll 8
-        for (int k = lane; k < depth; k += 32) sum = fmaf(vector[k], weights[k], sum);
+        for (int k = lane; k < depth; k += 32) sum = fmaf(vector[k], number(weights[k]), sum);
 #pragma unroll
         for (int lanes = 16; lanes; lanes >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
         if (biases & 1) sum += first_bias[unit];
@@ -44,7 +44,7 @@ extern "C" __global__ void __launch_bounds__(1024) squeeze_excite(
         float sum = 0;
         if (result < end) {
 #pragma unroll 4
-            for (int k = lane % 8; k < units; k += 8) sum = fmaf(hidden[k], second[result * units + k], sum);
+            for (int k = lane % 8; k < units; k += 8) sum = fmaf(hidden[k], number(second[result * units + k]), sum);
         }
 #pragma unroll
         for (int lanes = 4; lanes; lanes >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);

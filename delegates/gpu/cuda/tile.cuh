@@ -1,8 +1,8 @@
 // Tiles of matrices in shared memory, as products read them: row after row, each with DEPTH elements along the summed
 // dimension. ROWS x COLUMNS is the tile of the result, THREADS how many threads make it, GROUPS how many parts of them
 // share the summed dimension, SLICE elements each. PRECISION: 0 float32, 1 tf32, 2 float16, 3 int8; sums are of type SUM.
-// With STAGES tiles hold what the operands hold in memory; without, what is multiplied: float32, words of tf32, or of two
-// float16.
+// With STAGES tiles hold what the operands hold in memory, of A_TYPE and B_TYPE; without, what is multiplied: float32,
+// words of tf32, or of two float16.
 #pragma once
 #include "quad.cuh"
 
@@ -14,7 +14,7 @@
 typedef signed char ACell, BCell;
 #define PITCH (DEPTH + 16)
 #elif STAGES
-typedef float ACell;
+typedef A_TYPE ACell;
 typedef B_TYPE BCell;
 #define PITCH (DEPTH + (PRECISION == 2 ? 8 : 4))
 #elif PRECISION == 0
@@ -25,16 +25,28 @@ typedef unsigned ACell, BCell;
 #define PITCH (DEPTH / PRECISION + 4)
 #endif
 
-#define STAGE_PITCH (COLUMNS + 4)  // of sums, when they leave the threads
+#define STAGE_PITCH (COLUMNS + 8)  // of sums, when they leave the threads
 
-// Quads of each operand's tile that one thread loads.
-#define A_UNITS (ROWS * QUADS / THREADS)
+// Elements of `a` that one thread loads at a time, and how often it does; and of `b`, by quads.
+#if STAGES
+#define A_CHUNK (16 / (int)sizeof(ACell))
+#else
+#define A_CHUNK 4
+#endif
+#define A_UNITS (ROWS * (DEPTH / A_CHUNK) / THREADS)
 #define B_UNITS (COLUMNS * QUADS / THREADS)
 
-// Which quad of a tile of `rows` rows is number `unit`.
-template <int rows, int mode> __device__ __forceinline__ int unit_row(int unit) {
-    return mode == ACROSS ? unit % rows : unit / QUADS;
+// Where rows have 4 chunks of 16 bytes, those of two rows are copied at once: of rows that share no banks.
+template <int chunks> __device__ __forceinline__ int spread_row(int row) {
+#if STAGES
+    if (chunks == 4) return row / 8 * 8 + row % 2 * 4 + row % 8 / 2;
+#endif
+    return row;
 }
-template <int rows, int mode> __device__ __forceinline__ int unit_depth(int unit) {
-    return mode == ACROSS ? unit / rows * 4 : unit % QUADS * 4;
+// Which chunk of a tile of `rows` rows is number `unit`.
+template <int rows, int mode, int chunk = 4> __device__ __forceinline__ int unit_row(int unit) {
+    return mode == ACROSS ? unit % rows : spread_row<DEPTH / chunk>(unit / (DEPTH / chunk));
+}
+template <int rows, int mode, int chunk = 4> __device__ __forceinline__ int unit_depth(int unit) {
+    return mode == ACROSS ? unit / rows * chunk : unit % (DEPTH / chunk) * chunk;
 }

@@ -14,14 +14,14 @@ struct Tap {
 struct Source {
     int height, width, channels, taken, out_height, out_width, taps, step_y, step_x, dilation_y, dilation_x, top, left;
 
-    const float* image[A_UNITS];
+    const A_TYPE* image[A_UNITS];
     int y[A_UNITS], x[A_UNITS];
     Tap tap;
 
-    __device__ __forceinline__ void start(const float* a, int rows, int depth, int first, int k) {
+    __device__ __forceinline__ void start(const A_TYPE* a, int rows, int depth, int first, int k) {
 #pragma unroll
         for (int i = 0; i < A_UNITS; ++i) {
-            const int m = first + unit_row<ROWS, A_MODE>(threadIdx.x + i * THREADS);
+            const int m = first + unit_row<ROWS, A_MODE, A_CHUNK>(threadIdx.x + i * THREADS);
             const int line = m / out_width, n = line / out_height;
             image[i] = m < rows ? a + n * height * width * channels : nullptr;
 #if TRANSPOSED
@@ -32,7 +32,7 @@ struct Source {
             x[i] = m % out_width * step_x - left;
 #endif
         }
-        tap.channel = k + unit_depth<ROWS, A_MODE>(threadIdx.x);
+        tap.channel = k + unit_depth<ROWS, A_MODE, A_CHUNK>(threadIdx.x);
         tap.x = tap.y = 0;
         settle(tap);
     }
@@ -48,7 +48,7 @@ struct Source {
         settle(tap);
     }
     // Where the tap of row i is; null outside the image.
-    __device__ __forceinline__ const float* element(int i, const Tap& t) const {
+    __device__ __forceinline__ const A_TYPE* element(int i, const Tap& t) const {
 #if TRANSPOSED
         const int dy = y[i] - t.y, dx = x[i] - t.x;
         if (dy < 0 || dx < 0 || dy % step_y || dx % step_x) return nullptr;
@@ -59,23 +59,23 @@ struct Source {
         if (!image[i] || (unsigned)row >= (unsigned)height || (unsigned)column >= (unsigned)width) return nullptr;
         return image[i] + (row * width + column) * channels + t.channel;
     }
-    // Where quad number i is, from element k on; null where there are zeros.
-    __device__ __forceinline__ const float* place(int i, int k, int depth) const {
+    // Where chunk number i is, from element k on; null where there are zeros.
+    __device__ __forceinline__ const A_TYPE* place(int i, int k, int depth) const {
         return k < depth ? element(i, tap) : nullptr;
     }
     __device__ __forceinline__ float4 quad(int i, int k, int depth) const {
         float4 q = make_float4(0, 0, 0, 0);
         if (k >= depth) return q;
 #if A_MODE == 0
-        const float* p = element(i, tap);
-        if (p) q = *(const float4*)p;
+        const A_TYPE* p = element(i, tap);
+        if (p) q = quad_at(p);
 #else
         float elements[4];
         Tap t = tap;
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
-            const float* p = k + e < depth ? element(i, t) : nullptr;
-            elements[e] = p ? *p : 0;
+            const A_TYPE* p = k + e < depth ? element(i, t) : nullptr;
+            elements[e] = p ? number(*p) : 0;
             ++t.channel;
             settle(t);
         }

@@ -62,6 +62,15 @@ def test_blocks_share_a_tile(precision: str, tile: Tile, monkeypatch: pytest.Mon
     compare(y, (rounded(x, precision) @ rounded(weights, precision).T).astype(np.float32), 1e-5, 1e-6)
 
 
+def test_blocks_share_a_tile_of_odd_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results are then stored one by one, by other threads than those that added up the parts."""
+    precision, tile = SHARED[0]
+    only(monkeypatch, tile, parts=3)
+    graph, x, weights = dense(tile.rows + 9, 4 * tile.depth + 8, tile.columns + 7)
+    (y,) = check(graph, [x], launches=1, precision=precision).outputs
+    compare(y, (rounded(x, precision) @ rounded(weights, precision).T).astype(np.float32), 1e-5, 1e-6)
+
+
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
 def test_tensor_cores_take_windows_and_columns(precision: str) -> None:
     steps = {"stride_h": 2, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
