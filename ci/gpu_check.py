@@ -3,7 +3,7 @@
 Each stage is a process of its own with a time limit; one that fails does not stop the next, and what it found before is
 kept. Needs CuPy and pytest; neither TensorFlow nor a network. After `DEADLINE` seconds, less than ten minutes, what is
 left is stopped; `--rest` goes on with the stages that today's report of this device, in `--out` or ci/gpu_results, has
-not got yet. All of them take three such runs.
+not got yet, and then with those that failed. All of them take three such runs.
 
     device      the device, the versions, its ceilings: copies, matrix products, launches
     models      whole networks: launched one by one, captured, replayed; against the CPU delegate
@@ -33,6 +33,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -93,17 +94,29 @@ def _ended(command: list[str], limit: float) -> str:
     ) as process:
         try:
             _, said = process.communicate(timeout=limit)
+            error = "" if process.returncode == 0 else f"exit status {process.returncode}"
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            _stop_group(process.pid)
             _, said = process.communicate()
-            return f"stopped after {limit:.0f} s\n{said[-1000:]}"
-    return "" if process.returncode == 0 else f"exit status {process.returncode}\n{said[-3000:]}"
+            error = f"stopped after {limit:.0f} s"
+    _stop_group(process.pid)  # what it left running would disturb the next
+    return f"{error}\n{said[-3000:]}" if error else ""
+
+
+def _stop_group(leader: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _absolute(path: str) -> Path:
+    """Stages work in another folder than their caller."""
+    return Path(path).resolve()
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"default: {' '.join(STAGES)}")
-    parser.add_argument("--out", type=Path, default=Path(os.environ.get("OUT") or RESULTS))
+    parser.add_argument("--out", type=_absolute, default=os.environ.get("OUT") or str(RESULTS))
     parser.add_argument("--device", default="gpu", choices=NAMES, help="emulated: tries the stages without a GPU")
     parser.add_argument(
         "--deadline", type=float, default=DEADLINE, help="seconds for all stages (default: %(default)s)"
@@ -135,10 +148,15 @@ def main() -> int:
         print(f"error: no GPU to check on: {reason}", file=sys.stderr)
         return 3
     path, report = _report(options.out, options.device)
-    chosen = [name for name in options.stages or STAGES if not (options.rest and _is_known(report["stages"].get(name)))]
+    before, chosen = report["stages"], list(options.stages or STAGES)
+    if options.rest:
+        chosen = [name for name in chosen if not _is_known(before.get(name))]
+        chosen.sort(key=lambda name: _has_run(before.get(name)))
     for name in chosen:
         left = options.deadline - (time.monotonic() - began)
-        report["stages"][name] = result = run_stage(name, options.device, options.out, left)
+        result = run_stage(name, options.device, options.out, left)
+        if result.get("skipped") != NO_TIME or not _has_run(before.get(name)):
+            report["stages"][name] = result
         path.write_text(json.dumps(report, indent=1) + "\n")
         print(f"{name}: {_said(result)} in {result['seconds']} s", flush=True)
     print(f"numbers: {path}")
@@ -161,7 +179,12 @@ def _report(folder: Path, target: str) -> tuple[Path, dict[str, Any]]:
 
 def _is_known(result: dict[str, Any] | None) -> bool:
     """Whether a stage was run to its end."""
-    return result is not None and result["passed"] and result.get("skipped") != NO_TIME
+    return result is not None and result["passed"] and _has_run(result)
+
+
+def _has_run(result: dict[str, Any] | None) -> bool:
+    """Whether there was time for a stage: --rest begins with those for which there was none."""
+    return result is not None and result.get("skipped") != NO_TIME
 
 
 def _said(result: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from gpu_stages import cold
 from gpu_stages.workloads import BATCHES, WORKLOADS, Row, rows
 
 import tflite_cupy as lite
@@ -67,11 +68,17 @@ def content(model: str, batch: int) -> bytes:
     return lite.write_model(WORKLOADS[model].make(batch=batch))
 
 
-def planned(content: bytes, arch: int, precision: str) -> list[tuple[Cost, Graph]]:
-    """All steps of a network, with the graphs they belong to."""
+def listings_of(content: bytes, arch: int, precision: str) -> list[tuple[Listing, Graph]]:
+    """The partitions of a network, planned anew."""
     planner = Planner(arch, "strict" if precision == "int8" else precision)
     lite.Interpreter(model_content=content, device="cpu", delegates=[planner]).allocate_tensors()
-    return [(cost, graph) for listing, graph in planner.listings for cost in costs(listing, graph, ceilings_of(arch))]
+    return planner.listings
+
+
+def planned(content: bytes, arch: int, precision: str) -> list[tuple[Cost, Graph]]:
+    """All steps of a network, with the graphs they belong to."""
+    found = listings_of(content, arch, precision)
+    return [(cost, graph) for listing, graph in found for cost in costs(listing, graph, ceilings_of(arch))]
 
 
 def predicted(row: Row, content: bytes, arch: int) -> dict[str, Any]:
@@ -96,6 +103,16 @@ def predicted(row: Row, content: bytes, arch: int) -> dict[str, Any]:
         "design_us": _design(row),
         "largest": [_step(cost, graph) for cost, graph in sorted(steps, key=lambda s: -s[0].gap)[:LARGEST]],
     }
+
+
+def started(model: str, arch: int) -> dict[str, Any]:
+    """What a network takes before its first call."""
+    file, precision = content(model, 1), "tf32" if "tf32" in WORKLOADS[model].precisions else "int8"
+
+    def plan() -> list[Listing]:
+        return [listing for listing, _ in listings_of(file, arch, precision)]
+
+    return {"model": model, "precision": precision, **cold.measured(plan, arch)}
 
 
 def _design(row: Row) -> int | None:
@@ -147,6 +164,7 @@ def main() -> int:
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"default: {', '.join(WORKLOADS)}")
     parser.add_argument("--arch", type=int, default=90, help="compute capability times ten (default: %(default)s)")
     parser.add_argument("--steps", action="store_true", help="list the steps with the largest gaps to their floors")
+    parser.add_argument("--start", action="store_true", help="measure planning and building of kernels; always for all")
     options = parser.parse_args()
     if unknown := [name for name in options.models if name not in WORKLOADS]:
         parser.error(f"unknown model {unknown[0]!r}; there are {', '.join(WORKLOADS)}")
@@ -155,10 +173,13 @@ def main() -> int:
     print("\n".join(lines(found, ceilings_of(options.arch))))
     if options.steps:
         print("\n".join(line for row in found for line in gaps(row)))
-    if not options.models and options.arch == 90:
-        RESULT.write_text(
-            json.dumps({"device": ceilings_of(90).name, "measured": False, "rows": found}, indent=1) + "\n"
-        )
+    is_whole = not options.models and options.arch == 90
+    starts = [started(m, options.arch) for m in chosen] if (is_whole or options.start) and cold.nvrtc() else []
+    if starts:
+        print("\n".join(cold.lines(starts)))
+    if is_whole:
+        whole = {"device": ceilings_of(90).name, "measured": False, "rows": found, "starts": starts}
+        RESULT.write_text(json.dumps(whole, indent=1) + "\n")
     return 0
 
 

@@ -10,13 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gpu_check
 import measured_gpu
 import numpy as np
 import pytest
-from gpu_stages import STAGES
+from gpu_stages import STAGES, ceilings, suite
 from gpu_stages.operator_worker import Sample, draw
 from gpu_stages.operators import SHAPES, agreements, samples_of
 from gpu_stages.peer_walk import Network, Pads
@@ -64,6 +65,21 @@ def test_an_unknown_stage() -> None:
 def test_no_time_left(tmp_path: Path) -> None:
     assert not gpu_check.run_stage("models", "emulated", tmp_path, seconds=1.0)["passed"]
     assert gpu_check.run_stage("peers", "emulated", tmp_path, seconds=1.0)["skipped"] == "no time was left"
+
+
+def test_a_stage_leaves_no_process(tmp_path: Path) -> None:
+    """One that runs on would hold the device while the next stage takes times."""
+    left = "import subprocess; p = subprocess.Popen(['sleep', '100'], stderr=-3); print(p.pid, file=open('{}', 'w'))"
+    assert gpu_check._ended([sys.executable, "-c", left.format(tmp_path / "pid")], 60.0) == ""
+    state = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
+    until = time.monotonic() + 30
+    while state.exists() and state.read_text().split()[2] != "Z" and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+    said = gpu_check._ended(
+        [sys.executable, "-c", "import sys, time; sys.stderr.write('so far'); time.sleep(100)"], 2.0
+    )
+    assert said.startswith("stopped after 2 s")
 
 
 def test_the_rest_is_what_has_not_run_to_its_end(tmp_path: Path) -> None:
@@ -121,6 +137,50 @@ def test_workers_that_die_are_replaced(tmp_path: Path, monkeypatch: pytest.Monke
     assert sorted(answers) == [("a", "done"), ("b", "done"), ("c", "done"), ("die", "died"), ("die", "died")]
     until = time.monotonic() + 2
     assert shared_out("toy_worker", [], ["hang", "x"], answered, processes=1, until=until) == 2
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")])
+def test_verdicts_of_the_suite(workers: Sequence[str], tmp_path: Path) -> None:
+    lines = (
+        "def test_bad(): assert 0",
+        "def test_good(): pass",
+        "class TestMany:",
+        "    def test_worse(self, nothing): pass",
+    )
+    (tmp_path / "test_it.py").write_text("\n".join(lines))
+    (tmp_path / "test_lost.py").write_text("import no_such_module")
+    command = [sys.executable, "-m", "pytest", *suite.OPTIONS, *workers, "-c", "/dev/null", "--rootdir", ".", "."]
+    done = subprocess.run(command, cwd=tmp_path, env=suite.environment(), capture_output=True, text=True)
+    counts, failed = suite.verdicts(done.stdout)
+    assert counts == {"passed": 1, "failed": 1, "error": 1}, done.stdout
+    assert sorted(failed) == ["test_it.py::TestMany::test_worse", "test_it.py::test_bad"]
+    cut = done.stdout.index("= ERRORS =")
+    assert suite.verdicts(done.stdout[:cut]) == (counts, failed), "a run that is stopped has no summary"
+
+
+def test_time_that_ran_out_loses_no_earlier_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage that failed is tried again after those that had no time, and keeps what it has where it gets none."""
+    monkeypatch.setattr(sys, "argv", ["gpu_check", "--device", "emulated", "--out", str(tmp_path), "--rest"])
+    ran: list[str] = []
+    done = {"passed": True, "seconds": 1.0}
+
+    def run_stage(name: str, *_: Any) -> dict[str, Any]:
+        ran.append(name)
+        if len(ran) > 2:
+            return {"passed": False, "skipped": gpu_check.NO_TIME, "seconds": 0.0}
+        return done
+
+    monkeypatch.setattr(gpu_check, "run_stage", run_stage)
+    path, report = gpu_check._report(tmp_path, "emulated")
+    bad, late = {"passed": False, "rows": [1]}, {"passed": False, "skipped": gpu_check.NO_TIME}
+    whole = {name: {"passed": True} for name in STAGES}
+    path.write_text(
+        json.dumps(report | {"stages": whole | {"models": bad, "peers": late, "memory": bad, "suite": late}})
+    )
+    assert gpu_check.main() == 1
+    assert ran == ["peers", "suite", "models", "memory"]
+    stages = json.loads(path.read_text())["stages"]
+    assert stages == whole | {"peers": done, "suite": done, "models": bad, "memory": bad}
 
 
 def test_every_combination_is_sampled() -> None:
@@ -201,6 +261,20 @@ def test_what_peers_run_is_the_network(name: str) -> None:
     got = network(network.constants, list(inputs.values()))
     (want,) = call(**inputs).values()
     assert relative_error({"": got}, {"": want}) < 1e-4
+
+
+def test_a_product_without_its_library_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def product(name: str) -> Any:
+        if name == "fp16":
+            raise ImportError("no such library")
+        return name
+
+    clock = SimpleNamespace(many=lambda body, count: 2.0)
+    for name, value in {"_torch_has_gpu": lambda: False, "_of_cupy": product, "GEMM": 1000}.items():
+        monkeypatch.setattr(ceilings, name, value)
+    progress = Progress(tmp_path / "found", 10.0)
+    assert list(ceilings.products(clock, progress)) == [("strict_tflops", 1.0)]
+    assert progress.result["no_fp16_tflops"] == "ImportError: no such library"
 
 
 def test_floors() -> None:

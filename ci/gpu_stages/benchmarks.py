@@ -31,7 +31,7 @@ def run(target: Target, progress: Progress, *, tuned: bool = False) -> None:
     chosen = sorted(rows(WORKLOADS, BATCHES), key=urgency)
     if not target.is_real:
         chosen = [Row("BERT", 1, "strict"), Row("BERT", 2, "tf32")]
-    found = dict(ceilings(target))
+    found = dict(ceilings(target, progress))
     progress.note(ceilings=found)
     for number, row in enumerate(chosen):
         share = max(progress.left / (len(chosen) - number), 0.5)

@@ -5,24 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from tflite_cupy.delegates.gpu.kernel import kernel
 
 from .clock import Clock, on_host
+from .progress import Progress
 from .target import Target
 
 NODES = 100
 GEMM = 8192
+PRODUCTS = ("strict", "tf32", "fp16", "int8")
 EMPTY = 'extern "C" __global__ void touch(float* x) { if (threadIdx.x == 1024) *x = 0; }\n'
 
 
-def ceilings(target: Target) -> Iterator[tuple[str, float]]:
+def ceilings(target: Target, progress: Progress) -> Iterator[tuple[str, float]]:
     """Names and numbers: `copy_gb_per_s` (bytes read and written), `<precision>_tflops` of a product of two 8192 x 8192
-    matrices, `launch_us` of a kernel, `node_us` of one in a graph of 100 empty ones, `graph_of_100_us` for it all."""
+    matrices, `launch_us` of a kernel, `node_us` of one in a graph of 100 empty ones, `graph_of_100_us` for it all.
+
+    Products whose library is missing, or can't work here, are notes of the progress instead.
+    """
     clock = Clock(target)
     yield from _launches(target, clock)
-    if target.is_real:
-        yield "copy_gb_per_s", _bandwidth(clock)
-        yield from _products(clock)
+    if not target.is_real:
+        return
+    yield "copy_gb_per_s", _bandwidth(clock)
+    yield from products(clock, progress)
+
+
+def products(clock: Clock, progress: Progress) -> Iterator[tuple[str, float]]:
+    """By torch, which has all types; by CuPy where torch has no GPU. All work on the default stream."""
+    make, names = (_of_torch, PRODUCTS) if _torch_has_gpu() else (_of_cupy, ("strict", "fp16"))
+    for name in names:
+        try:
+            milliseconds = clock.many(make(name), 10)
+        except Exception as error:  # whatever a library dies of, the other numbers count
+            progress.note(**{f"no_{name}_tflops": f"{type(error).__name__}: {error}"[:300]})
+        else:
+            yield f"{name}_tflops", round(2 * GEMM**3 / milliseconds / 1e9, 1)
 
 
 def _bandwidth(clock: Clock) -> float:
@@ -59,27 +79,31 @@ def _launches(target: Target, clock: Clock) -> Iterator[tuple[str, float]]:
         yield "graph_of_100_us", round(1000 * min(on_host(alone) for _ in range(10)), 1)
 
 
-def _products(clock: Clock) -> Iterator[tuple[str, float]]:
-    """By torch, which has all types; by CuPy where that is missing. Both work on the default stream."""
-    flops = 2 * GEMM**3 / 1e9  # of one product; over milliseconds that gives TFLOP/s
-
-    def tflops(product: Callable[[], Any]) -> float:
-        return round(flops / clock.many(product, 10), 1)
-
+def _torch_has_gpu() -> bool:
     try:
         import torch
-    except ImportError:
-        import cupy
+    except (ImportError, OSError):
+        return False
+    return bool(torch.cuda.is_available())
 
-        single = cupy.random.standard_normal((GEMM, GEMM), cupy.float32)
-        half = single.astype(cupy.float16)
-        yield "strict_tflops", tflops(lambda: cupy.matmul(single, single))
-        yield "fp16_tflops", tflops(lambda: cupy.matmul(half, half))
-        return
+
+def _of_torch(name: str) -> Callable[[], Any]:
+    """A product of one of `PRODUCTS`."""
+    import torch
+
     single = torch.randn(GEMM, GEMM, device="cuda")
-    for name, allowed in (("strict", False), ("tf32", True)):
-        torch.backends.cuda.matmul.allow_tf32 = allowed
-        yield f"{name}_tflops", tflops(lambda: single @ single)
-    half, small = single.half(), single.to(torch.int8)
-    yield "fp16_tflops", tflops(lambda: half @ half)
-    yield "int8_tflops", tflops(lambda: torch._int_mm(small, small.t()))
+    torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+    if name == "int8":
+        small = single.to(torch.int8)
+        return lambda: torch._int_mm(small, small.t())
+    operand = single.half() if name == "fp16" else single
+    return lambda: operand @ operand
+
+
+def _of_cupy(name: str) -> Callable[[], Any]:
+    """The same by CuPy, which has "strict" and "fp16"; its random numbers would need one library more."""
+    import cupy
+
+    single = np.random.default_rng(0).standard_normal((GEMM, GEMM), np.float32)
+    operand = cupy.asarray(single, np.float16 if name == "fp16" else np.float32)
+    return lambda: cupy.matmul(operand, operand)

@@ -20,7 +20,7 @@ def run(target: Target, progress: Progress) -> None:
             progress.note(**{name.partition("-")[0]: version(name)})
     if target.is_real:
         _properties(progress)
-    for name, number in ceilings(target):
+    for name, number in ceilings(target, progress):
         progress.note(**{name: number})
     progress.finish()
 

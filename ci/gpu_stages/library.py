@@ -108,9 +108,10 @@ def _relu() -> Model:
 
 def _residual() -> Model:
     build = Builder(2)
-    x, residual = _input(build, 64, 128), _input(build, 64, 96)
+    x, residual = (build.softmax(_input(build, 64, width)) for width in (128, 96))
     y = build.add(build.dense(x, 96), residual, Activation.RELU)
-    return build.model({"y": build.add(y, build.dense(y, 96))}, "a tensor that is added, before relu or at last")
+    y = build.softmax(build.add(y, build.dense(y, 96)))  # so that all of them are float16 where that is asked for
+    return build.model({"y": y}, "a tensor that is added, before relu or at last")
 
 
 def _tail() -> Model:

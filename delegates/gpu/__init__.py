@@ -66,7 +66,8 @@ class GpuDelegate(_Planner):
     """Runs the nodes whose values a GPU can hold, on a device of any kind.
 
     precision: of convolutions and matrix products of float32. "strict" multiplies in float32, "tf32" and "fp16" on
-        tensor cores with operands of that type and sums of float32; "auto" is tf32 where the device has it.
+        tensor cores with operands of that type and sums of float32; "auto" is tf32 where the device has it. With "fp16"
+        what kernels make for each other is float16 in memory, too; see `storage`.
     apart: gives each tensor memory of its own, for tools that watch memory.
     library: whether large products go to cuBLASLt, where that is installed, and not to kernels of ours.
     tune: whether products are timed in several ways when they are planned for the first time on a kind of device, which
@@ -98,7 +99,8 @@ class GpuDelegate(_Planner):
         listing, arena, details = self.plan(partition, apart=self._apart)
         constants = {block: self._weights.array(block, self.space.put) for block in listing.constants}
         kernels = {step: self.kernel(partition.graph, step.bound, step.constants) for step in listing.array_steps}
-        return Program(self.space, self.name, partition, listing, arena, constants, kernels, details)
+        with self.space.told():
+            return Program(self.space, self.name, partition, listing, arena, constants, kernels, details)
 
 
 class CupyGpuDelegate(GpuDelegate):

@@ -1,6 +1,7 @@
 """What devices can do at most: numbers of data sheets, by which plans are made and predictions too.
 
 Those of launches and latencies are round figures for all of them, which no sheet has; a measurement may replace them.
+`SOURCES` says of each number where it is from.
 """
 
 from __future__ import annotations
@@ -32,6 +33,25 @@ class Ceilings:
     def peak(self, unit: str) -> float:
         """Operations a second of all multiprocessors."""
         return self.peaks.get(unit, self.peaks["strict"])
+
+
+GUESS = "guess"
+
+SOURCES: Mapping[str, str] = {
+    "name": "the maker's name",
+    "multiprocessors": "data sheet",
+    "memory": "data sheet",
+    "cache": f"{GUESS}, near what others have published of microbenchmarks on A100 and H100",
+    "cache_bytes": "data sheet or architecture paper",
+    "peaks": f"data sheet, dense, at boost clock; dp4a is {GUESS}: four times float32",
+    "shared_bytes": "CUDA C++ Programming Guide, table of compute capabilities",
+    "node": GUESS,
+    "gap": GUESS,
+    "latency": GUESS,
+    "per_multiprocessor": f"{GUESS}: 64 bytes a clock at 1.6 GHz",
+    "join": GUESS,
+}
+"""Where the fields of `Ceilings` are from. None of the guesses has been measured."""
 
 
 def _peaks(strict: float, tf32: float, fp16: float, int8: float) -> dict[str, float]:

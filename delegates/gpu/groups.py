@@ -13,7 +13,7 @@ from .tail import is_expressible, readers
 from .views import views_of
 
 if TYPE_CHECKING:
-    from .lowering import Site
+    from .lowering import Options, Site
 
 MAX_TAIL = 24
 """Nodes of one tail; each may add an operand to read."""
@@ -28,23 +28,25 @@ class Lowering:
 
     tail: whether these call `FINISH` for each element of the result.
     joint: the nodes of a head stand side by side: each one's results leave, and all can run where the first one does.
+    half: whether they can read and write float16 in memory where the nodes have float32.
     """
 
     lower: Lower
     tail: bool = False
     joint: bool = False
+    half: bool = False
 
 
 LOWERINGS: dict[type[Op], list[Lowering]] = {}
 """Candidates by operator; one that refuses a node leaves it to the next."""
 
 
-def lowers(*classes: type[Op], tail: bool = False) -> Callable[[Lower], Lower]:
+def lowers(*classes: type[Op], tail: bool = False, half: bool = False) -> Callable[[Lower], Lower]:
     """Register how nodes of these operators become launches."""
 
     def register(lower: Lower) -> Lower:
         for cls in classes:
-            LOWERINGS.setdefault(cls, []).append(Lowering(lower, tail))
+            LOWERINGS.setdefault(cls, []).append(Lowering(lower, tail, half=half))
         return lower
 
     return register
@@ -68,12 +70,17 @@ class Group:
         """Whether the results of all nodes of the head leave, not of the last one alone."""
         return any(lowering.joint for lowering in self.lowerings)
 
+    @property
+    def ends(self) -> tuple[BoundNode, ...]:
+        """The nodes whose results leave."""
+        return self.head if self.is_joint else self.nodes[-1:]
+
 
 class Matcher:
-    """What patterns see of a partition: nodes by position, who reads what, what leaves."""
+    """What patterns see of a partition: nodes by position, who reads what, what leaves; and what is wished."""
 
-    def __init__(self, nodes: Sequence[BoundNode], leaving: AbstractSet[int]) -> None:
-        self.nodes, self.leaving = nodes, leaving
+    def __init__(self, nodes: Sequence[BoundNode], leaving: AbstractSet[int], options: Options | None = None) -> None:
+        self.nodes, self.leaving, self.options = nodes, leaving, options
         self.readers = readers(nodes)
         self.makers = {t: p for p, bound in enumerate(nodes) for t in bound.node.outputs}
         self.taken: set[int] = set()  # positions that are in a group already
@@ -106,9 +113,12 @@ def pattern(match: Pattern) -> Pattern:
     return match
 
 
-def group(nodes: Sequence[BoundNode], leaving: AbstractSet[int]) -> list[Group]:
-    """All nodes in groups, in an order in which they can run. `leaving`: tensors that others read."""
-    matcher = Matcher(nodes, leaving)
+def group(nodes: Sequence[BoundNode], leaving: AbstractSet[int], options: Options | None = None) -> list[Group]:
+    """All nodes in groups, in an order in which they can run.
+
+    leaving: tensors that others read. options: for patterns that ask whether they pay, which match nothing without.
+    """
+    matcher = Matcher(nodes, leaving, options)
     groups: list[tuple[int, Group]] = []  # with the position at which it runs
     taken = matcher.taken
     for position, bound in enumerate(nodes):

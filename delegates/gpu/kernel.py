@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,16 +59,21 @@ class Kernel:
     entry: str
     text: str
 
-    @cached_property
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Read from the text, with the one-line macros in it expanded."""
-        found = re.search(rf"__global__[^;{{]*?\b{self.entry}\s*\(", self.text)
-        assert found, f"no __global__ function {self.entry}"
-        listed = self.text[found.end() : _closing(self.text, found.end())]
-        macros = dict(re.findall(r"^#define[ ]+(\w+)(?:[ ]+(.*))?$", self.text, re.M))
-        while (expanded := re.sub(r"\w+", lambda m: macros.get(m[0], m[0]), listed)) != listed:
-            listed = expanded
-        return tuple(_parameter(text) for text in re.sub(r"//.*", "", listed).split(",") if text.strip())
+        return _parameters(self.entry, self.text)
+
+
+@cache
+def _parameters(entry: str, text: str) -> tuple[Parameter, ...]:
+    found = re.search(rf"__global__[^;{{]*?\b{entry}\s*\(", text)
+    assert found, f"no __global__ function {entry}"
+    listed = text[found.end() : _closing(text, found.end())]
+    macros = dict(re.findall(r"^#define[ ]+(\w+)(?:[ ]+(.*))?$", text, re.M))
+    while (expanded := re.sub(r"\w+", lambda m: macros.get(m[0], m[0]), listed)) != listed:
+        listed = expanded
+    return tuple(_parameter(text) for text in re.sub(r"//.*", "", listed).split(",") if text.strip())
 
 
 def _closing(text: str, start: int) -> int:

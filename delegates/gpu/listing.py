@@ -81,6 +81,9 @@ def constant(values: np.ndarray) -> Operand:
     return Operand(Block(Storage.CONSTANT, data.nbytes, "numbers", data), data.shape, data.dtype)
 
 
+UNREAD = constant(np.zeros(1, np.float32))
+"""In the place of an operand that there is not, a bias say."""
+
 FAULT = Operand(Block(Storage.FAULT, 8, "fault"), (), np.dtype(np.int64))
 """Where kernels report bad indices: the number of the fault in the upper 16 bits, the index in the others."""
 

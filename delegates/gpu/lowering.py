@@ -41,6 +41,7 @@ from .listing import (
     Storage,
     Work,
 )
+from .storage import halved, kept_in_half
 from .tail import Tail, readers, write_tail
 from .tuning import Picker
 from .updates import updated_in_place
@@ -120,6 +121,10 @@ class Site:
     def tensor(self, index: int) -> Operand:
         """A tensor that the head reads from memory."""
         return self._lowerer.operand(index)
+
+    def in_half(self, operand: Operand) -> Operand:
+        """A constant of float32 in float16, where products have that; other operands as they are."""
+        return self._lowerer.in_half(operand) if self.options.products == "fp16" else operand
 
     def value(self, position: int, bound: BoundNode | None = None) -> np.ndarray | None:
         """The value of an operand that is known before the call, on the host."""
@@ -219,12 +224,23 @@ def _new(storage: Storage, shape: Sequence[int] | None, dtype: np.dtype[Any], na
 
 def lower(partition: Partition, constants: Constants, options: Options) -> Listing:
     """The steps of a partition."""
-    return _Lowerer(partition, constants, options).listing()
+    groups = group(partition.nodes, set(partition.outputs), options)
+    half = kept_in_half(groups, partition.outputs) if options.products == "fp16" else frozenset()
+    while True:
+        lowerer = _Lowerer(partition, constants, options, half)
+        listing = lowerer.listing(groups)
+        if not (refused := lowerer.refused(listing)):
+            return listing
+        half -= refused
 
 
 class _Lowerer:
-    def __init__(self, partition: Partition, constants: Constants, options: Options) -> None:
-        self._partition, self._constants, self._options = partition, constants, options
+    """half: tensors of float32 that are float16 in memory."""
+
+    def __init__(
+        self, partition: Partition, constants: Constants, options: Options, half: frozenset[int] = frozenset()
+    ) -> None:
+        self._partition, self._constants, self._options, self._half = partition, constants, options, half
         self._steps: list[Step] = []
         self._views: list[int] = []
         self._faults: list[Fault] = []
@@ -239,9 +255,11 @@ class _Lowerer:
             t: _new(Storage.INPUT, specs[t].shape, specs[t].dtype, tensors[t].name) for t in partition.inputs
         }
         self._inputs = tuple(self._tensors[t].block for t in partition.inputs)
+        self._given: dict[Block, int] = {}  # tensors of constants
+        self._unable: set[int] = set()  # tensors around heads that would have had a kernel for float32
 
-    def listing(self) -> Listing:
-        for made in group(self._partition.nodes, set(self._partition.outputs)):
+    def listing(self, groups: Sequence[Group]) -> Listing:
+        for made in groups:
             self._lower(made)
         outputs = tuple(self.operand(t) for t in self._partition.outputs)
         return Listing(self._inputs, outputs, tuple(self._steps), tuple(self._views), tuple(self._faults))
@@ -252,7 +270,26 @@ class _Lowerer:
             value = self._partition.constants[tensor]
             block = self._constants.block(self._partition.graph, tensor, value)
             self._tensors[tensor] = Operand(block, value.shape, value.dtype)
+            self._given[block] = tensor
         return self._tensors[tensor]
+
+    def in_half(self, operand: Operand) -> Operand:
+        tensor = self._given.get(operand.block)
+        if tensor is None or operand.dtype != np.float32:
+            return operand
+        made = self.packed(tensor, self._partition.constants[tensor], "float16", halved)
+        return made.reshaped(operand.known_shape, skip=operand.offset // operand.dtype.itemsize)
+
+    def refused(self, listing: Listing) -> frozenset[int]:
+        """Tensors in float16 that stand in the way: of array steps, and of kernels that do not take it."""
+        blocks = {operand.block for step in listing.array_steps for operand in step.operands}
+        blocks.update(self._tensors[t].block for t in self._unable if t in self._tensors)
+        return frozenset(t for t in self._half if t in self._tensors and self._tensors[t].block in blocks)
+
+    def _made(self, tensor: int, spec: TensorSpec) -> Operand:
+        """Memory for a result."""
+        dtype = np.dtype(np.float16) if tensor in self._half else spec.dtype
+        return _new(Storage.ARENA, spec.shape, dtype, spec.name)
 
     def readers(self, tensor: int) -> list[BoundNode]:
         """The nodes that read a tensor."""
@@ -305,16 +342,20 @@ class _Lowerer:
         reason = _unfit(made)
         if reason is not None or not made.lowerings:
             return reason or "it has no kernel."
-        ends, heads = (made.head,) * 2 if made.is_joint else (made.nodes[-1:], made.head[-1:])
-        results = [(t, s) for bound in ends for t, s in zip(bound.node.outputs, bound.outs, strict=True)]
-        made_outs = (_new(Storage.ARENA, s.shape, s.dtype, s.name) for _, s in results)
+        heads = made.head if made.is_joint else made.head[-1:]
+        results = [(t, s) for bound in made.ends for t, s in zip(bound.node.outputs, bound.outs, strict=True)]
+        made_outs = (self._made(t, s) for t, s in results)
         head_specs = [s for bound in heads for s in bound.outs]
         outs = tuple(o.reshaped(s.shape or ()) for o, s in zip(made_outs, head_specs, strict=True))
         head = (heads[-1].node.outputs[0], heads[-1].outs[0])
         tail = write_tail(made.tail, outs[0], self.operand, head)
         reasons: list[str] = []
+        is_half = self._is_in_half(made)
         for lowering in made.lowerings:
             if made.tail and not lowering.tail:
+                continue
+            if is_half and not lowering.half:
+                reasons.append("it has no kernel for float32 that is kept in float16.")
                 continue
             site = Site(made.head, tail, outs, self._options, self)
             reason = lowering.lower(site)
@@ -324,11 +365,19 @@ class _Lowerer:
                     self._tensors[tensor] = out.reshaped(spec.shape or ())
                 return None
             reasons.append(reason)
+        if is_half and not all(lowering.half for lowering in made.lowerings):
+            self._unable.update(t for bound in made.nodes for t in (*bound.node.inputs, *bound.node.outputs))
         return " ".join(dict.fromkeys(reasons))
+
+    def _is_in_half(self, made: Group) -> bool:
+        """Whether a tensor of float32 around a head is float16 in memory."""
+        read = [(t, s) for bound in made.head for t, s in zip(bound.node.inputs, bound.ins, strict=True)]
+        is_read = any(t in self._tensors and s is not None and self._tensors[t].dtype != s.dtype for t, s in read)
+        return is_read or any(t in self._half for bound in made.ends for t in bound.node.outputs)
 
     def _elementwise(self, nodes: Sequence[BoundNode]) -> None:
         last = nodes[-1]
-        out = _new(Storage.ARENA, last.outs[0].shape, last.outs[0].dtype, last.outs[0].name)
+        out = self._made(last.node.outputs[0], last.outs[0])
         tail = write_tail(nodes, out, self.operand, None)
         site = Site((), tail, (out,), self._options, self)
         what, count = site.kernel("elementwise", "elementwise.cu"), out.size // tail.width

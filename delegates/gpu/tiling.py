@@ -62,7 +62,8 @@ class Tile(NamedTuple):
 
 
 class Size(NamedTuple):
-    """A product: `pairs` of matrices [rows, depth] and [depth, columns]; bytes of an element of each."""
+    """A product: `pairs` of matrices [rows, depth] and [depth, columns]; bytes of an element of each, and how many
+    numbers are loaded for one of the first: itself, and perhaps its scale."""
 
     rows: int
     columns: int
@@ -70,6 +71,7 @@ class Size(NamedTuple):
     pairs: int = 1
     a_bytes: float = 4
     b_bytes: float = 4
+    copies: int = 1
 
 
 class Choice(NamedTuple):
@@ -141,16 +143,16 @@ def expected(tile: Tile, parts: int, size: Size, unit: str, ceilings: Ceilings) 
     at_once = min(count, multiprocessors * resident)
     beside = -(-at_once // multiprocessors)  # blocks of one multiprocessor
     trips = share_of(tile, parts, size.depth) // tile.depth
-    loaded = beside * tile.depth * (tile.rows * size.a_bytes + tile.columns * size.b_bytes)
+    loaded = beside * tile.depth * (tile.rows * size.a_bytes * size.copies + tile.columns * size.b_bytes)
     rate = min(ceilings.per_multiprocessor, ceilings.cache / min(count, multiprocessors))
     operations = 2 * beside * tile.depth * tile.rows * tile.columns
-    arithmetic = operations * multiprocessors / (ceilings.peak(unit) * efficiency(tile, unit))
+    arithmetic = operations * multiprocessors / (ceilings.peak(unit) * efficiency(tile, unit, size.a_bytes))
     ahead = max(tile.stages - 1, 1)
     trip = max(arithmetic, loaded / rate)
     block = ceilings.latency + (trips - 1) * max(trip, ceilings.latency / ahead) + trip
     waves = -(-count // (multiprocessors * resident))
     joining = _joining(tile, parts, size, ceilings) if parts > 1 else 0.0
-    whole = size.pairs * (size.rows * size.a_bytes + size.columns * size.b_bytes) * size.depth
+    whole = size.pairs * (size.rows * size.a_bytes * size.copies + size.columns * size.b_bytes) * size.depth
     return max(waves * block, whole / ceilings.memory) + joining
 
 
@@ -161,13 +163,13 @@ def _joining(tile: Tile, parts: int, size: Size, ceilings: Ceilings) -> float:
     return ceilings.join + max(everything, own)
 
 
-def efficiency(tile: Tile, unit: str) -> float:
+def efficiency(tile: Tile, unit: str, a_bytes: float = 4) -> float:
     """The share of a unit's peak that is left where fragments come from shared memory."""
     if unit in ("strict", "dp4a"):
         rows, columns = tile.part
         return _SHARE * min(1.0, rows * columns / (rows + columns) / 2)
     rows, columns = tile.part[0] // 16, tile.part[1] // 8
-    wide = 2 if unit == "fp16" and tile.stages else 1  # float32 that is rounded on its way takes two
+    wide = 2 if unit == "fp16" and tile.stages and a_bytes > 2 else 1  # float32 that is rounded on its way takes two
     loads = (4 * wide * rows + 2 * columns) / (rows * columns)
     return _SHARE * min(1.0, _LOADS / loads)
 
@@ -177,12 +179,12 @@ def shared_bytes(tile: Tile, a_bytes: float, b_bytes: float) -> int:
     pitch = tile.depth + 8
     stages = tile.stages or 2
     operands = stages * pitch * (tile.rows * a_bytes + tile.columns * b_bytes)
-    return math.ceil(max(operands, 4 * tile.rows * (tile.columns + 4)))
+    return math.ceil(max(operands, 4 * tile.rows * (tile.columns + 8)))
 
 
 def _resident(tile: Tile, size: Size, unit: str, ceilings: Ceilings) -> int:
     """Blocks that a multiprocessor can have at once."""
     threads = tile.threads(unit)
     sums = tile.rows * tile.columns * tile.groups // threads
-    by_memory = ceilings.shared_bytes // shared_bytes(tile, size.a_bytes, size.b_bytes)
+    by_memory = ceilings.shared_bytes // shared_bytes(tile, size.a_bytes * size.copies, size.b_bytes)
     return max(1, min(by_memory, _THREADS // threads, _REGISTERS // (threads * (sums + _OTHERS))))

@@ -13,7 +13,7 @@ from ....interpreter.ops.matmul import BatchMatMul
 from ....interpreter.ops.softmax import Softmax
 from ....interpreter.runtime.delegate import BoundNode
 from ..groups import Lowering, Matcher, pattern
-from ..kernel import kernel
+from ..kernel import CTYPES, kernel
 from ..listing import Work
 from ..lowering import Options, Site
 from ..tail import WIDTH, Writer, is_expressible, write_nodes
@@ -65,7 +65,7 @@ def attention(matcher: Matcher, position: int) -> tuple[Sequence[int], Lowering]
     if min(members) != position or not matcher.stays(members) or not members.isdisjoint(matcher.taken):
         return None
     plan = _Plan(first, last, matcher.nodes[softmax], [matcher.nodes[p] for p in scores.nodes], reaches, out)
-    return sorted(members), Lowering(plan.lower, tail=True)
+    return sorted(members), Lowering(plan.lower, tail=True, half=True)
 
 
 def _softmax_ahead(matcher: Matcher, position: int) -> int | None:
@@ -156,11 +156,17 @@ class Shape(NamedTuple):
     shared: int = 0  # bytes of dynamic shared memory
 
 
-def _shaped(options: Options, padded: int, queries: int, pairs: int, modes: set[int]) -> Shape:
-    """The kernel for heads that are filled up to `padded` elements: on tensor cores if they may be used."""
-    ceilings, unit, is_aligned = options.ceilings, options.products, modes == {QUADWISE}
-    stages = 4 * TENSOR_KEYS * (padded + 4) * 4
-    if unit != "strict" and options.arch >= PIPELINE_ARCH and is_aligned and stages <= ceilings.shared_bytes:
+def _shaped(options: Options, padded: int, queries: int, pairs: int, matrices: Sequence[tuple[Matrix, int]]) -> Shape:
+    """The kernel for heads that are filled up to `padded` elements: on tensor cores if they may be used.
+
+    matrices: queries, keys and values, with elements of a head.
+    """
+    ceilings, unit = options.ceilings, options.products
+    is_aligned = {matrix.mode(n) for matrix, n in matrices} == {QUADWISE}
+    is_even = all(matrix.is_even(n) for matrix, n in matrices) and len({m.operand.dtype for m, _ in matrices}) == 1
+    itemsize = matrices[1][0].operand.dtype.itemsize
+    stages = 4 * TENSOR_KEYS * (padded * itemsize + 16)
+    if unit != "strict" and options.arch >= PIPELINE_ARCH and is_even and stages <= ceilings.shared_bytes:
         groups = 1 if -(-queries // 64) * pairs >= ceilings.multiprocessors else 4
         tile = {"KEYS": TENSOR_KEYS, "GROUPS": groups, "WIDTH": padded}
         return Shape(
@@ -194,15 +200,14 @@ class _Plan:
             return f"it has more than {MAX_PAIRS} heads."
         queries, keys, depth, width = _sizes(self.first, self.last)
         operands = [operand_at(site.tensor(r.tensor), r.walk) for r in self.reaches]
-        if any(o.dtype != np.float32 for o in operands):
-            return "its element types have no kernel."
+        types = {name: CTYPES[o.dtype] for name, o in zip(("Q_TYPE", "K_TYPE", "V_TYPE"), operands, strict=True)}
         if max(stack.pairs * queries * keys, site.out.size, *(o.size for o in operands)) >= 1 << 31:
             return "its operands have 2**31 elements or more."
-        modes = {Matrix(o, s).mode(n) for o, s, n in zip(operands, stack.strides, (depth, depth, width), strict=False)}
-        shape = _shaped(site.options, next(n for n in WIDTHS if n >= max(depth, width)), queries, stack.pairs, modes)
+        matrices = [(Matrix(o, s), n) for o, s, n in zip(operands, stack.strides, (depth, depth, width), strict=False)]
+        shape = _shaped(site.options, next(n for n in WIDTHS if n >= max(depth, width)), queries, stack.pairs, matrices)
         writer = Writer((), "score_")
         code = site.tail.code + self._score_code(site, writer)
-        defines = {**shape.defines, "STEP": _step(site, width, stack.strides[3])}
+        defines = {**shape.defines, **types, "STEP": _step(site, width, stack.strides[3])}
         work = Work(2 * stack.pairs * queries * keys * (depth + width), shape.unit)
         site.launch(
             kernel(shape.entry, f"{shape.entry}.cu", defines=defines, code=code),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ....interpreter.graph import TensorSpec
 from ....interpreter.ops.arithmetic import Mul
 from ....interpreter.ops.base import Activation
 from ....interpreter.ops.conv import Conv2D, TransposeConv
@@ -14,12 +15,13 @@ from ....interpreter.runtime.delegate import BoundNode
 from ..groups import Lowering, Matcher, lowers, pattern
 from ..listing import Operand
 from ..lowering import Site
+from ..storage import are_single
 from .depthwise import limits
 from .geometry import takes_margins
 from .products import Matrix, Product, Strides, Window, launch, weights_of
 
 
-@lowers(Conv2D, tail=True)
+@lowers(Conv2D, tail=True, half=True)
 def conv_2d(site: Site) -> str | None:
     bound = site.nodes[0]
     x, weights, *_ = site.ins
@@ -41,7 +43,7 @@ def launch_conv(
     assert shape is not None
     assert x.shape is not None
     assert weights.shape is not None
-    refusal, clamp = _refusal(x, weights, bias), limits(op.fused_activation_function)
+    refusal, clamp = _refusal(x, *bound.ins), limits(op.fused_activation_function)
     if refusal or clamp is None:
         return refusal or "its activation has no kernel."
     filters, height, width, taken = weights.shape
@@ -80,7 +82,7 @@ def scaled_convolution(matcher: Matcher, position: int) -> tuple[Sequence[int], 
         image, factors = (site.ins[p] for p in order)
         return launch_conv(site, convolution, image, (0, 0), factors)
 
-    return (position, reader), Lowering(lower, tail=True)
+    return (position, reader), Lowering(lower, tail=True, half=True)
 
 
 def _image_and_factors(bound: BoundNode) -> tuple[int, int] | None:
@@ -107,12 +109,12 @@ def is_pointwise(bound: BoundNode) -> bool:
     return filters.shape[1:3] == (1, 1) and op.stride_h == op.stride_w == 1
 
 
-@lowers(TransposeConv, tail=True)
+@lowers(TransposeConv, tail=True, half=True)
 def transpose_conv(site: Site) -> str | None:
     operands: tuple[Any, ...] = (*site.ins, None)
     _, weights, x, bias, *_ = operands
     shape: tuple[int, ...] = site.out.shape or ()
-    refusal, clamp = _refusal(x, weights, bias), limits(site.op.fused_activation_function)
+    refusal, clamp = _refusal(x, *site.nodes[0].ins[1:]), limits(site.op.fused_activation_function)
     if refusal or clamp is None:
         return refusal or "its activation has no kernel."
     filters, height, width, taken = weights.shape
@@ -129,8 +131,8 @@ def transpose_conv(site: Site) -> str | None:
     return launch(site, product)
 
 
-def _refusal(x: Operand, weights: Operand, bias: Operand | None) -> str | None:
-    if any(o is not None and o.dtype != np.float32 for o in (x, weights, bias)):
+def _refusal(x: Operand, *specs: TensorSpec | None) -> str | None:
+    if not are_single(*specs):
         return "its element type has no kernel."
     if x.shape is None or not x.size:
         return "its input has no elements."

@@ -12,9 +12,10 @@ from ....interpreter.ops.base import Activation
 from ....interpreter.ops.conv import DepthwiseConv2D
 from ....interpreter.runtime.delegate import BoundNode
 from ..groups import lowers
-from ..kernel import Kernel
-from ..listing import Argument, Operand, Work
+from ..kernel import CTYPES, Kernel
+from ..listing import UNREAD, Argument, Operand, Work
 from ..lowering import Site
+from ..storage import are_single
 from ..tail import WIDTH
 from .geometry import takes_margins
 from .reduction import is_pixel_mean
@@ -39,11 +40,11 @@ def limits(activation: Activation) -> tuple[np.float32, np.float32] | None:
     return np.float32(-np.inf if low is None else low), np.float32(np.inf if high is None else high)
 
 
-@lowers(DepthwiseConv2D, tail=True)
+@lowers(DepthwiseConv2D, tail=True, half=True)
 def depthwise(site: Site) -> str | None:
     bound = site.nodes[0]
     x, weights, *_ = site.ins
-    if x is None or x.dtype != np.float32 or weights.dtype != np.float32:
+    if not are_single(*bound.ins):
         return "its element type has no kernel."
     rows, columns = site.op.axes(x.shape, weights.shape)
     return launch_depthwise(site, bound, x, (rows.before, columns.before))
@@ -63,33 +64,35 @@ def launch_depthwise(site: Site, bound: BoundNode, x: Operand, before: tuple[int
     clamp = limits(op.fused_activation_function)
     if clamp is None:
         return "its activation has no kernel."
-    if any(o is not None and o.dtype != np.float32 for o in (x, weights, bias)):
+    if not are_single(*bound.ins) or (bias is not None and bias.dtype != np.float32):
         return "its element type has no kernel."
+    weights = site.in_half(weights)
     channels, multiplier = shape[3], shape[3] // x.shape[3]
     steps = op.stride_h, op.stride_w, op.dilation_h_factor, op.dilation_w_factor
     operands = [o for o in (x, weights, bias) if o is not None]
     vectors = multiplier == 1 and channels % WIDTH == 0 == sum(o.offset % 16 for o in operands)
     lanes = WIDTH if vectors and site.tail.width == WIDTH else 1
-    height, width = weights.shape[1:3]
+    height, width = weights.known_shape[1:3]
     window = height if height == width and height in WINDOWS else 0
     tile = _columns(steps, window, shape[2], math.prod(shape) // lanes)
-    defines = {"LANES": lanes, "COLUMNS": tile, "WINDOW": window, "STRIDE": steps[0] if tile > 1 else 0}
+    defines = {"LANES": lanes, "COLUMNS": tile, "WINDOW": window, "STRIDE": steps[0] if tile > 1 else 0,
+               "ELEMENT": CTYPES[x.dtype], "WEIGHT": CTYPES[weights.dtype]}  # fmt: skip
     runs = shape[0], shape[1] * -(-shape[2] // tile), channels // lanes
-    how = (_summed if _is_averaged(site) else _plain)(site, runs, defines)
+    how = (_summed if is_averaged(site) else _plain)(site, runs, defines)
     site.launch(
-        how.kernel, how.grid, how.block, *how.arguments, x, weights, weights if bias is None else bias,
+        how.kernel, how.grid, how.block, *how.arguments, x, weights, bias or UNREAD,
         *map(np.int32, (*x.shape[1:3], channels, multiplier, *shape[1:3], height, width, *steps, *before)),
         *(np.int32(bias is not None), *clamp, *site.tail.arguments), work=Work(2 * math.prod(shape) * height * width),
     )  # fmt: skip
     return None
 
 
-def _is_averaged(site: Site) -> bool:
+def is_averaged(site: Site) -> bool:
     """Whether a MEAN over the pixels of the result reads it."""
     image = site.out
     means = (bound for bound in site.readers() if is_pixel_mean(bound))
     same = any(spec is not None and spec.shape == image.shape for bound in means for spec in bound.ins[:1])
-    return same and image.dtype == np.float32 and image.known_shape[0] <= MAX_IMAGES
+    return same and image.dtype in (np.float32, np.float16) and image.known_shape[0] <= MAX_IMAGES
 
 
 class How(NamedTuple):

@@ -73,4 +73,4 @@ def padded_convolution(matcher: Matcher, position: int) -> tuple[Sequence[int], 
     def lower(site: Site) -> str | None:
         return launch(site, convolution, site.ins[0], before)
 
-    return (position, reader), Lowering(lower, tail=True)
+    return (position, reader), Lowering(lower, tail=True, half=True)

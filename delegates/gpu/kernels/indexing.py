@@ -53,7 +53,7 @@ def reported(site: Site, *messages: str) -> Checks:
 _BAD = "its indices are out of range."
 
 
-@lowers(OPS["GATHER"], tail=True)
+@lowers(OPS["GATHER"], tail=True, half=True)
 def gathered(site: Site) -> str | None:
     params, indices = site.ins
     axis = normalize_axis(site.op.axis, len(params.known_shape))
@@ -67,11 +67,12 @@ def gathered(site: Site) -> str | None:
 
 def _look_up(site: Site, params: Operand, indices: Operand, batch: int, found: Checks, axis: int = 0) -> None:
     """Launch a gathering of slices of `params` along `axis`, whose first `batch` dimensions are those of `indices`."""
+    params = site.in_half(params) if site.out.dtype == np.float16 else params
     shape = params.known_shape
     inner = prod(shape[axis + 1 :])
     elements = elements_at_once(site, (params, site.out), inner)
     defines = {"INDEX": CTYPES[indices.dtype], **found.defines}
-    what = mover(site, "gathered", "gathered.cu", elements, defines)
+    what = mover(site, "gathered", "gathered.cu", params, elements, defines)
     count = site.out.size // elements
     numbers = (
         np.uint32(count), np.uint32(prod(shape[batch:axis])), np.int32(shape[axis]),
@@ -80,7 +81,7 @@ def _look_up(site: Site, params: Operand, indices: Operand, batch: int, found: C
     launch(site, what, count, params, indices, site.out, *numbers, *found.arguments)
 
 
-@lowers(OPS["EMBEDDING_LOOKUP"], tail=True)
+@lowers(OPS["EMBEDDING_LOOKUP"], tail=True, half=True)
 def looked_up(site: Site) -> str | None:
     indices, table = site.ins
     spec, result = site.op.ins[1], site.op.outs[0]
@@ -120,7 +121,7 @@ def gathered_nd(site: Site) -> str | None:
     elements = elements_at_once(site, (params, site.out), inner)
     geometry = lists(sizes=sizes, strides=[prod(sizes[i + 1 :]) for i in range(depth)])
     defines = {"INDEX": CTYPES[indices.dtype], "DEPTH": depth, **geometry.defines, **found.defines}
-    what = mover(site, "gathered_nd", "gathered_nd.cu", elements, defines)
+    what = mover(site, "gathered_nd", "gathered_nd.cu", params, elements, defines)
     count = site.out.size // elements
     numbers = np.uint32(count), np.uint32(inner // elements), *geometry.arguments
     launch(site, what, count, params, indices, site.out, *numbers, *found.arguments)
@@ -171,10 +172,10 @@ def updated(site: Site) -> str | None:
     defines = {"INDEX": CTYPES[starts.dtype], "RANK": len(dims), **geometry.defines}
     is_apart = operand.block not in (box.block, starts.block) and not site.tail.nodes
     if is_apart and site.overwrite(0):
-        what, count = mover(site, "placed", "updated.cu", elements, defines), box.size // elements
+        what, count = mover(site, "placed", "updated.cu", box, elements, defines), box.size // elements
         launch(site, what, count, box, starts, site.out, np.uint32(count), *geometry.arguments)
         return None
-    what, count = mover(site, "updated", "updated.cu", elements, defines), site.out.size // elements
+    what, count = mover(site, "updated", "updated.cu", operand, elements, defines), site.out.size // elements
     launch(site, what, count, operand, box, starts, site.out, np.uint32(count), *geometry.arguments)
     return None
 
@@ -198,7 +199,7 @@ def boxed(site: Site) -> str | None:
     elements = elements_at_once(site, (operand, site.out), dims[-1].size, dims[-1].part, dims[-1].step)
     geometry = _box_lists(dims, elements, limits=limits)
     defines = {"INDEX": CTYPES[starts.dtype], "RANK": len(dims), "DEPTH": len(shape), **geometry.defines}
-    what = mover(site, "boxed", "boxed.cu", elements, {**defines, **found.defines})
+    what = mover(site, "boxed", "boxed.cu", operand, elements, {**defines, **found.defines})
     count = site.out.size // elements
     launch(site, what, count, operand, starts, site.out, np.uint32(count), *geometry.arguments, *found.arguments)
     return None
@@ -242,7 +243,7 @@ def reversed_sequence(site: Site) -> str | None:
         return _BAD
     step, batch_step = (prod(shape[axis + 1 :]) for axis in (sequence, batch))
     elements = elements_at_once(site, (operand, site.out), step, batch_step)
-    what = mover(site, "reversed", "reversed.cu", elements, {"INDEX": CTYPES[lengths.dtype], **found.defines})
+    what = mover(site, "reversed", "reversed.cu", operand, elements, {"INDEX": CTYPES[lengths.dtype], **found.defines})
     count = operand.size // elements
     numbers = (np.uint32(n) for n in (count, shape[sequence], step // elements, shape[batch], batch_step // elements))
     launch(site, what, count, operand, lengths, site.out, *numbers, *found.arguments)
@@ -264,6 +265,6 @@ def set_diagonal(site: Site) -> str | None:
 
 def _diagonal(site: Site, matrices: Operand, vectors: Operand, defines: dict[str, object]) -> None:
     *_, rows, columns = site.out.known_shape
-    what = mover(site, "diagonal", "diagonal.cu", 1, defines)
+    what = mover(site, "diagonal", "diagonal.cu", matrices, 1, defines)
     numbers = (np.uint32(n) for n in (site.out.size, rows, columns))
     launch(site, what, site.out.size, matrices, vectors, site.out, *numbers)

@@ -11,11 +11,12 @@ from ....interpreter.ops.matmul import FullyConnected
 from ....interpreter.runtime.delegate import BoundNode
 from ..groups import Lowering, Matcher, pattern
 from ..lowering import Site
+from ..storage import halved
 from ..tail import is_expressible
 from ..views import views_of
 from .depthwise import limits
 from .library import is_large
-from .products import Matrix, Product, Strides, halved, launch
+from .products import Matrix, Product, Strides, launch
 from .strided import product_ahead, scale_of
 
 
@@ -29,7 +30,7 @@ def layers_of_one_input(matcher: Matcher, position: int) -> tuple[Sequence[int],
     alike = [
         p for p in others if p >= position and _fits(matcher, p) and _likeness(matcher.nodes[p]) == _likeness(bound)
     ]
-    return (alike, Lowering(_lower, joint=True)) if len(alike) > 1 else None
+    return (alike, Lowering(_lower, joint=True, half=True)) if len(alike) > 1 else None
 
 
 def _fits(matcher: Matcher, position: int) -> bool:
@@ -73,6 +74,8 @@ def _lower(site: Site) -> str | None:
     assert clamp is not None
     if is_large(site.options, site.outs[0].size * site.ins[1].known_shape[-1]):
         return "each of its layers is a product for a library."
+    if len({out.dtype for out in site.outs}) > 1:
+        return "the results of its layers have types of their own."
     tag = "joint " + " ".join(str(bound.node.index) for bound in site.nodes)
     joined = _joined(site.nodes, 1)
     is_half = site.options.products == "fp16"
@@ -81,7 +84,7 @@ def _lower(site: Site) -> str | None:
     bias = site.packed(2, tag, _joined(site.nodes, 2)) if has_bias else None
     count, units, depth = weights.shape or ()
     rows = site.outs[0].size // units
-    whole = site.scratch((count, rows, units), np.float32)
+    whole = site.scratch((count, rows, units), site.out.dtype)
     site.outs = tuple(whole.reshaped(out.shape or (), skip=i * rows * units) for i, out in enumerate(site.outs))
     if rows == 1:
         count, units = 1, count * units

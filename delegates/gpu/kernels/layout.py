@@ -17,7 +17,7 @@ from ..listing import Operand
 from ..lowering import Site
 from ..walk import WALKS, Walk, blocked, dense, values_at, walks_of
 from .elementwise import of
-from .moving import elements_at_once, launch, lists, mover
+from .moving import elements_at_once, is_moved, launch, lists, mover
 from .padding import emit_padded
 
 TILE = 32
@@ -29,7 +29,7 @@ MAX_AT_ONCE = 8
 _PARTS = of("SPLIT", "SPLIT_V", "UNPACK")
 
 
-@lowers(*(cls for cls in WALKS if cls not in _PARTS), tail=True)
+@lowers(*(cls for cls in WALKS if cls not in _PARTS), tail=True, half=True)
 def walked(site: Site) -> str | None:
     walks = walks_of(site.nodes[0])
     if walks is None:
@@ -53,7 +53,7 @@ def _strided(site: Site, dims: Sequence[tuple[int, int]], start: int, operand: O
     sizes[-1] //= elements
     strides[:-1] = [stride // elements for stride in strides[:-1]]
     geometry = lists(sizes=sizes, strides=strides)
-    what = mover(site, "strided", "strided.cu", elements, {"RANK": len(dims), **geometry.defines})
+    what = mover(site, "strided", "strided.cu", operand, elements, {"RANK": len(dims), **geometry.defines})
     count = prod(sizes)
     launch(site, what, count, operand, out, np.uint32(count), np.int32(start // elements), *geometry.arguments)
 
@@ -75,7 +75,7 @@ def _transposed(site: Site, dims: Sequence[tuple[int, int]], start: int, operand
         strides=[dims[i][1] for i in batch] or [0],
         pitches=[pitches[i] for i in batch] or [0],
     )
-    what = mover(site, "transposed", "transposed.cu", 1, {"RANK": max(len(batch), 1), **geometry.defines})
+    what = mover(site, "transposed", "transposed.cu", operand, 1, {"RANK": max(len(batch), 1), **geometry.defines})
     grid = -(-columns // TILE), -(-rows // TILE), matrices
     numbers = (np.int32(n) for n in (rows, columns, column_stride, pitches[axis], start))
     tail = site.tail.arguments if site.tail.nodes else ()
@@ -83,13 +83,15 @@ def _transposed(site: Site, dims: Sequence[tuple[int, int]], start: int, operand
     return True
 
 
-@lowers(*_PARTS)
+@lowers(*_PARTS, half=True)
 def parted(site: Site) -> str | None:
     """Results that lie side by side in each row of the operand."""
     walks = walks_of(site.nodes[0])
     if walks is None:
         return "its parts are known in the call only."
     operand = site.ins[walks[0].position]
+    if not all(is_moved(site, o) for o in (operand, *site.outs)):
+        return "its results have types of their own."
     widths = [out.size // max(_rows(walks[0]), 1) for out in site.outs]
     pitch = sum(widths)
     elements = elements_at_once(site, (operand, *site.outs), pitch, *widths)
@@ -104,7 +106,7 @@ def parted(site: Site) -> str | None:
             "RESULTS": f"{{{', '.join(names)}}}",
             **geometry.defines,
         }
-        what = mover(site, "parted", "joining.cu", elements, defines)
+        what = mover(site, "parted", "joining.cu", operand, elements, defines)
         numbers = (np.int32(n) for n in (sum(some), pitch // elements, sum(widths[:first])))
         count = _rows(walks[0]) * sum(some)
         launch(site, what, count, operand, *outs, np.uint32(count), *numbers, *geometry.arguments)
@@ -117,7 +119,7 @@ def _rows(walk: Walk) -> int:
     return dims[0][0] if len(dims) == 2 or (dims and dims[-1][1] != 1) else 1
 
 
-@lowers(*of("CONCATENATION", "PACK", "STABLEHLO_CONCATENATE"), tail=True)
+@lowers(*of("CONCATENATION", "PACK", "STABLEHLO_CONCATENATE"), tail=True, half=True)
 def joined(site: Site) -> str | None:
     op = site.op
     if getattr(op, "fused_activation_function", Activation.NONE) is not Activation.NONE:
@@ -125,6 +127,8 @@ def joined(site: Site) -> str | None:
     if op.name == "CONCATENATION" and op.is_quantized and not _shares_scale(op):
         return "its operands have other scales than its result."
     values = [operand for operand in site.ins if operand.size]
+    if len({operand.dtype for operand in values}) > 1:
+        return "its operands have different types."
     shape = site.out.known_shape
     given = op.dimension if op.name == "STABLEHLO_CONCATENATE" else op.axis
     rows = prod(shape[: normalize_axis(given, max(len(shape), 1))])
@@ -153,7 +157,7 @@ def _join(
         "OPERANDS": f"{{{', '.join(names)}}}",
         **geometry.defines,
     }
-    what = mover(site, "joined", "joining.cu", elements, defines)
+    what = mover(site, "joined", "joining.cu", operands[0], elements, defines)
     numbers = (np.int32(n) for n in (width, pitch, skip))
     count = rows * width
     given = (*operands, *[operands[0]] * spare)

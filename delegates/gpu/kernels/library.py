@@ -18,8 +18,10 @@ from ....interpreter.ops.activation import Gelu
 from ....interpreter.ops.arithmetic import Add
 from ....interpreter.ops.base import Activation
 from ..gemm import ALIGNMENT, Problem, Stored
+from ..kernel import CTYPES
 from ..listing import Operand
 from ..lowering import THREADS, Options, Site
+from ..storage import are_single
 
 if TYPE_CHECKING:
     from .products import Product, Strides
@@ -29,8 +31,8 @@ LEAST_WORK = 1 << 30
 text."""
 
 LEAST_DEPTH = 512
-"""Of a product whose tail is a launch of its own. That moves 8 bytes for each result, which takes 2.7 ps at 3 TB/s. A
-library that makes 250 TFLOP/s where our kernel makes 130 saves as much from a depth of 360 on."""
+"""Of a product whose tail is a launch of its own. That moves 8 bytes for each result, 4 in float16; 8 take 2.7 ps at 3
+TB/s. A library that makes 250 TFLOP/s where our kernel makes 130 saves as much from a depth of 360 on."""
 
 
 class Ending(NamedTuple):
@@ -49,8 +51,11 @@ def is_large(options: Options, work: int, least: int | None = None) -> bool:
 
 def launched(site: Site, product: Product, least: int | None = None) -> bool:
     """Whether a product is one for a library, which then is emitted; `least`: multiply-adds from which on it may be."""
-    takes, problem = site.options.library, _problem(site, product, least)
-    if takes is None or problem is None:
+    if site.options.library is None or not is_large(site.options, product.operations // 2, least):
+        return False
+    product = _in_types(site, product)
+    takes, problem = site.options.library, _problem(site, product)
+    if problem is None:
         return False
     for ending in _endings(site, product, problem):
         whole = replace(problem, has_c=ending.c is not None, relu=ending.relu, gelu=ending.gelu)
@@ -62,22 +67,34 @@ def launched(site: Site, product: Product, least: int | None = None) -> bool:
 
 def _emit(site: Site, product: Product, problem: Problem, ending: Ending) -> None:
     sums = site.out
-    if ending.launch and sums.dtype != np.float32:
-        sums = site.scratch(site.out.known_shape, np.float32)
+    if sums.dtype != problem.out_dtype:
+        sums = site.scratch(site.out.known_shape, problem.out_dtype)
     site.multiply(problem, product.a.operand, product.b.operand, sums, ending.c, product.bias)
     if ending.launch:
         _launch_tail(site, product, sums)
 
 
-def _problem(site: Site, product: Product, least: int | None) -> Problem | None:
-    """The sums and the bias; None where a library can't do them, or no faster."""
+def _in_types(site: Site, product: Product) -> Product:
+    """The product with constants in the types that a library wants: weights in that of the left operand, a bias in that
+    of the results."""
+    b, bias = product.b, product.bias
+    if product.a.operand.dtype == np.float16:
+        b = replace(b, operand=site.in_half(b.operand))
+    if bias is not None and site.out.dtype == np.float16:
+        bias = site.in_half(bias)
+    return replace(product, b=b, bias=bias)
+
+
+def _problem(site: Site, product: Product) -> Problem | None:
+    """The sums and the bias; None where a library can't do them."""
     rows, columns, depth, bias = product.rows, product.columns, product.depth, product.bias
-    batch = product.outer * product.inner
-    if not is_large(site.options, rows * columns * depth * batch, least) or 1 not in (product.outer, product.inner):
+    batch, dtype = product.outer * product.inner, product.a.operand.dtype
+    out_dtype = np.dtype(np.float16 if site.out.dtype == np.float16 else np.float32)
+    if product.window is not None or product.scales is not None or 1 not in (product.outer, product.inner):
         return None
-    if product.window is not None or product.scales is not None:
+    if bias is not None and (bias.offset % ALIGNMENT or (product.bias_step and batch > 1) or bias.dtype != out_dtype):
         return None
-    if bias is not None and (bias.offset % ALIGNMENT or (product.bias_step and batch > 1)):
+    if product.b.operand.dtype != dtype:
         return None
     a = _stored(product, product.a.strides, product.a.operand, rows, depth)
     b = _stored(product, product.b.strides, product.b.operand, columns, depth)
@@ -85,7 +102,8 @@ def _problem(site: Site, product: Product, least: int | None) -> Problem | None:
     if a is None or b is None or out is None or out.transposed:
         return None
     b = b._replace(transposed=not b.transposed)  # kernels of ours read its columns as rows
-    return Problem(rows, columns, depth, a, b, out, batch, site.options.products, has_bias=bias is not None)
+    precision = site.options.products
+    return Problem(rows, columns, depth, a, b, out, batch, precision, dtype, out_dtype, has_bias=bias is not None)
 
 
 def _stored(product: Product, strides: Strides, operand: Operand, rows: int, columns: int) -> Stored | None:
@@ -119,8 +137,8 @@ def _endings(site: Site, product: Product, problem: Problem) -> Iterator[Ending]
 
 
 def _is_gelu(site: Site) -> bool:
-    """Whether the tail is what a library makes of gelu, and of float32."""
-    if len(site.tail.nodes) != 1 or site.out.dtype != np.float32:
+    """Whether the tail is what a library makes of gelu, and of floats."""
+    if len(site.tail.nodes) != 1 or site.out.dtype not in (np.float32, np.float16):
         return False
     (bound,) = site.tail.nodes
     return isinstance(bound.op, Gelu) and bound.op.approximate
@@ -136,16 +154,18 @@ def _added(site: Site) -> Ending | None:
         return None
     result = bound.outs[0]
     others = [t for t in bound.node.inputs if t not in site.nodes[-1].node.outputs]
-    is_alike = all(s is not None and (s.shape, s.dtype) == (result.shape, result.dtype) for s in bound.ins)
-    if len(others) != 1 or not is_alike or result.dtype != np.float32:
+    is_alike = all(s is not None and s.shape == result.shape for s in bound.ins)
+    if len(others) != 1 or not is_alike or not are_single(*bound.ins, result):
         return None
     c = site.tensor(others[0])
-    return None if c.offset % ALIGNMENT else Ending(c, bound.op.fused_activation_function is Activation.RELU)
+    if c.offset % ALIGNMENT or c.dtype != site.out.dtype:
+        return None
+    return Ending(c, bound.op.fused_activation_function is Activation.RELU)
 
 
 def _launch_tail(site: Site, product: Product, sums: Operand) -> None:
     count = sums.size // site.tail.width
     site.launch(
-        site.kernel("tail", "tail.cu"), -(-count // THREADS), THREADS,
+        site.kernel("tail", "tail.cu", ELEMENT=CTYPES[sums.dtype]), -(-count // THREADS), THREADS,
         site.out, sums, np.uint32(count), *product.limits, *site.tail.arguments,
     )  # fmt: skip

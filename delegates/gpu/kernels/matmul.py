@@ -13,6 +13,7 @@ from ....interpreter.ops.matmul import BatchMatMul, FullyConnected
 from ....interpreter.runtime.delegate import BoundNode
 from ..groups import Lowering, Matcher, lowers, pattern
 from ..lowering import Site
+from ..storage import are_single
 from ..views import views_of
 from ..walk import Walk, dense
 from .depthwise import limits
@@ -23,14 +24,14 @@ from .strided import Reach, product_ahead, reach, spread
 UNLIMITED = np.float32(-np.inf), np.float32(np.inf)
 
 
-@lowers(FullyConnected, tail=True)
+@lowers(FullyConnected, tail=True, half=True)
 def fully_connected(site: Site) -> str | None:
     operands: tuple[Any, ...] = (*site.ins, None)
     x, weights, bias, *_ = operands
     clamp = limits(site.op.fused_activation_function)
     if clamp is None:
         return "its activation has no kernel."
-    if any(o is not None and o.dtype != np.float32 for o in (x, weights, bias)):
+    if not are_single(*site.nodes[0].ins):
         return "its element type has no kernel."
     if site.op.weights_spec.sparsity is not None:
         return "its weights are sparse."
@@ -43,7 +44,7 @@ def fully_connected(site: Site) -> str | None:
     return launch(site, product)
 
 
-@lowers(BatchMatMul, tail=True)
+@lowers(BatchMatMul, tail=True, half=True)
 def batch_matmul(site: Site) -> str | None:
     bound = site.nodes[0]
     x, y = (Reach(t, Walk(dense(_shape(bound, p)))) for p, t in enumerate(bound.node.inputs))
@@ -67,7 +68,7 @@ def moved_batch_matmul(matcher: Matcher, position: int) -> tuple[Sequence[int], 
     def lower(site: Site) -> str | None:
         return _launch_batch(site, bound, x, y, out)
 
-    return sorted(members), Lowering(lower, tail=True)
+    return sorted(members), Lowering(lower, tail=True, half=True)
 
 
 def _launch_batch(site: Site, bound: BoundNode, x: Reach, y: Reach, out: Walk) -> str | None:
@@ -75,7 +76,7 @@ def _launch_batch(site: Site, bound: BoundNode, x: Reach, y: Reach, out: Walk) -
     op = bound.op
     assert isinstance(op, BatchMatMul)
     operands = [operand_at(site.tensor(r.tensor), r.walk) for r in (x, y)]
-    if any(o.dtype != np.float32 for o in operands):
+    if not are_single(*bound.ins):
         return "its element types have no kernel."
     *batch, rows, columns = bound.outs[0].shape or ()
     shape = tuple(batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +15,15 @@ WORDS = {1: "unsigned char", 2: "unsigned short", 4: "unsigned", 8: "uint2", 16:
 """Types by size of what a thread moves where no tail works on it."""
 
 
-def elements_at_once(site: Site, operands: Iterable[Operand], *sizes: int) -> int:
-    """How many elements one thread can move: they divide all `sizes` and stay aligned in all operands; 1 for a tail."""
-    if site.tail.nodes:
+def is_moved(site: Site, source: Operand) -> bool:
+    """Whether elements are moved as they are: no tail works on them, and the result has their type."""
+    return not site.tail.nodes and source.dtype == site.outs[0].dtype
+
+
+def elements_at_once(site: Site, operands: Sequence[Operand], *sizes: int) -> int:
+    """How many elements one thread can move: they divide all `sizes` and stay aligned in all operands; 1 where they do
+    not stay as they are."""
+    if not all(is_moved(site, operand) for operand in operands):
         return 1
     itemsize = site.outs[0].dtype.itemsize
     count = max(16 // itemsize, 1)
@@ -26,12 +32,11 @@ def elements_at_once(site: Site, operands: Iterable[Operand], *sizes: int) -> in
     return count
 
 
-def mover(site: Site, entry: str, file: str, elements: int, defines: Mapping[str, object]) -> Kernel:
-    """A kernel that moves so many elements at once, and knows the tail where there is one."""
-    if site.tail.nodes:
-        dtype = site.nodes[-1].outs[0].dtype
-        convert = "half_to_float" if dtype == np.float16 else ""
-        return site.kernel(entry, file, WORD=CTYPES[dtype], AS_VALUE=convert, **defines)
+def mover(site: Site, entry: str, file: str, source: Operand, elements: int, defines: Mapping[str, object]) -> Kernel:
+    """A kernel that moves so many elements of `source` at once, and knows the tail where there is one."""
+    if not is_moved(site, source):
+        convert = "half_to_float" if source.dtype == np.float16 else ""
+        return site.kernel(entry, file, WORD=CTYPES[source.dtype], AS_VALUE=convert, **defines)
     word = WORDS[elements * site.outs[0].dtype.itemsize]
     return kernel(entry, file, defines={"MOVES_WORDS": "", "WORD": word, "TAIL_PARAMETERS": "", **defines})
 

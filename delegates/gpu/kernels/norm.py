@@ -16,7 +16,7 @@ from .normal_form import Norm, find_norm
 from .softmax import HALF_OR_SINGLE, team_of
 
 
-@lowers(L2Normalization, tail=True)
+@lowers(L2Normalization, tail=True, half=True)
 def unit_norm(site: Site) -> str | None:
     x, clamp = site.ins[0], limits(site.op.fused_activation_function)
     if site.op.is_quantized or x.dtype not in HALF_OR_SINGLE:
@@ -27,7 +27,10 @@ def unit_norm(site: Site) -> str | None:
     depth = x.shape[-1]
     rows = x.size // depth
     team = team_of(rows, depth)
-    what = site.kernel("unit_norm", "norm.cu", ELEMENT=CTYPES[x.dtype], TEAM=team.threads, ITEMS=team.items, CENTERED=0)
+    what = site.kernel(
+        "unit_norm", "norm.cu",
+        ELEMENT=CTYPES[x.dtype], ROW="float", TEAM=team.threads, ITEMS=team.items, CENTERED=0,
+    )  # fmt: skip
     site.launch(what, *team.grid(rows), x, site.out, np.uint32(rows), np.uint32(depth), *clamp, *site.tail.arguments)
     return None
 
@@ -35,7 +38,11 @@ def unit_norm(site: Site) -> str | None:
 @pattern
 def layer_norm(matcher: Matcher, position: int) -> tuple[Sequence[int], Lowering] | None:
     found = find_norm(matcher, position)
-    return None if found is None else (found.positions, Lowering(lambda site: _normalize(site, found), tail=True))
+    return (
+        None
+        if found is None
+        else (found.positions, Lowering(lambda site: _normalize(site, found), tail=True, half=True))
+    )
 
 
 def _normalize(site: Site, norm: Norm) -> str | None:
@@ -47,16 +54,18 @@ def _normalize(site: Site, norm: Norm) -> str | None:
     }
     x = operands[norm.x]
     gain, offset = _row(operands, norm.gain), _row(operands, norm.offset)
-    if x.dtype not in HALF_OR_SINGLE or any(o is not None and o.dtype != x.dtype for o in (gain, offset)):
+    rows_of = [o for o in (gain, offset) if o is not None]
+    if any(o.dtype not in HALF_OR_SINGLE for o in (x, *rows_of)) or len({o.dtype for o in rows_of}) > 1:
         return "its element types have no kernel."
     rows = x.size // norm.depth
     team = team_of(rows, norm.depth)
     what = site.kernel(
         "layer_norm", "norm.cu",
-        ELEMENT=CTYPES[x.dtype], TEAM=team.threads, ITEMS=team.items, CENTERED=int(norm.is_centered),
+        ELEMENT=CTYPES[x.dtype], ROW=CTYPES[(rows_of or [x])[0].dtype], TEAM=team.threads, ITEMS=team.items,
+        CENTERED=int(norm.is_centered),
     )  # fmt: skip
     site.launch(
-        what, *team.grid(rows), x, x if gain is None else gain, x if offset is None else offset, site.out,
+        what, *team.grid(rows), x, gain or (*rows_of, x)[0], offset or (*rows_of, x)[0], site.out,
         *(np.uint32(rows), np.uint32(norm.depth), np.float32(norm.epsilon)),
         *(np.int32(gain is not None), np.int32(offset is not None), *site.tail.arguments),
     )  # fmt: skip

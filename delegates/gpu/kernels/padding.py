@@ -11,12 +11,13 @@ from ....interpreter.ops.padding import MirrorPad, MirrorPadMode, zero_point
 from ..groups import lowers
 from ..listing import Operand
 from ..lowering import Site
+from ..storage import halved
 from ..walk import values_at
 from .elementwise import of
 from .moving import elements_at_once, launch, lists, mover
 
 
-@lowers(*of("PAD", "PADV2"), tail=True)
+@lowers(*of("PAD", "PADV2"), tail=True, half=True)
 def padded(site: Site) -> str | None:
     pads = values_at(site.nodes[0], 1)
     fill = np.array(zero_point(site.op.outs[0]), site.ins[0].dtype)
@@ -37,7 +38,8 @@ def emit_padded(site: Site, operand: Operand, out: Operand, before: Sequence[int
     elements = elements_at_once(site, (operand, out), *dims[-1])
     outer, inner, skipped = dims[-1]
     dims[-1] = outer // elements, inner // elements, skipped // elements
-    pattern = np.frombuffer(np.tile(fill, 16 // fill.dtype.itemsize).tobytes(), np.uint32)
+    word = halved(fill) if operand.dtype == np.float16 else fill
+    pattern = np.frombuffer(np.tile(word, 16 // word.dtype.itemsize).tobytes(), np.uint32)
     _emit(site, operand, out, dims, elements, pattern)
 
 
@@ -47,7 +49,7 @@ def _emit(
 ) -> None:  # fmt: skip
     outer, inner, before = zip(*dims, strict=True)
     geometry = lists(outer=outer, inner=inner, before=before)
-    what = mover(site, "padded", "padded.cu", elements, {"RANK": len(dims), **geometry.defines, **defines})
+    what = mover(site, "padded", "padded.cu", operand, elements, {"RANK": len(dims), **geometry.defines, **defines})
     count = prod(outer)
     launch(site, what, count, operand, out, np.uint32(count), *pattern, *geometry.arguments)
 
@@ -65,7 +67,7 @@ def _merged(dims: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     return kept or [(1, 1, 0)]
 
 
-@lowers(MirrorPad, tail=True)
+@lowers(MirrorPad, tail=True, half=True)
 def mirrored(site: Site) -> str | None:
     pads = values_at(site.nodes[0], 1)
     if pads is None:

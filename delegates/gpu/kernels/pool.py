@@ -10,8 +10,10 @@ from ....interpreter.ops.reduction import Mean
 from ....interpreter.ops.shared.windows import Axes
 from ....interpreter.runtime.delegate import BoundNode
 from ..groups import lowers
+from ..kernel import CTYPES
 from ..listing import Operand
 from ..lowering import Site
+from ..storage import are_single
 from ..tail import WIDTH
 from .depthwise import limits
 from .geometry import takes_margins
@@ -24,10 +26,10 @@ WINDOWS = (2, 3)
 _MODES = {AveragePool2D: "AVERAGE", MaxPool2D: "GREATEST", L2Pool2D: "ROOT_MEAN_SQUARE"}
 
 
-@lowers(*_MODES, tail=True)
+@lowers(*_MODES, tail=True, half=True)
 def pool(site: Site) -> str | None:
     x, op = site.ins[0], site.op
-    if x.dtype != np.float32:
+    if not are_single(*site.nodes[0].ins):
         return "its element type has no kernel."
     assert x.shape is not None
     axes = op.axes(x.shape)
@@ -61,7 +63,8 @@ def _launch(
     height, width = op.window
     window = height if height == width and height in WINDOWS else 0
     threads = out.size // lanes
-    defines = {"LANES": lanes, "WINDOW": window, "MODE": _MODES[type(op)], "HAS_ZEROS": int(has_zeros)}
+    defines = {"LANES": lanes, "WINDOW": window, "MODE": _MODES[type(op)], "HAS_ZEROS": int(has_zeros),
+               "ELEMENT": CTYPES[x.dtype]}  # fmt: skip
     site.launch(
         site.kernel("pool", "pool.cu", **defines), -(-threads // BLOCK), BLOCK,
         *(x, out, np.uint32(threads)), *map(np.int32, sizes), np.uint32(channels),

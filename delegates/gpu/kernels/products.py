@@ -1,4 +1,5 @@
-"""Products of float32 matrices: what convolutions, dense layers and batched products come to."""
+"""Products of float32 matrices, which may be float16 in memory: what convolutions, dense layers and batched products
+come to."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from ....interpreter.runtime.delegate import BoundNode
 from ..kernel import CTYPES
-from ..listing import Argument, Operand, Work
+from ..listing import UNREAD, Argument, Operand, Work
 from ..lowering import Site
 from ..tail import WIDTH
 from ..tiling import Choice, Size, Tile, candidates, fit
@@ -55,6 +56,12 @@ class Matrix:
         aligned = not any(n % WIDTH for n in (depth, row, outer, inner)) and self.operand.offset % 16 == 0
         return QUADWISE if aligned else ALONG
 
+    def is_even(self, depth: int) -> bool:
+        """Whether it can be copied 16 bytes at a time."""
+        row, _, outer, inner = self.strides
+        at_once = 16 // self.operand.dtype.itemsize
+        return self.mode(depth) == QUADWISE and not any(n % at_once for n in (depth, row, outer, inner))
+
 
 class Window(NamedTuple):
     """Images whose windows are the left operand's rows; see window.cuh."""
@@ -82,7 +89,7 @@ class Product:
     columns: int
     depth: int
     a: Matrix  # with a window only the strides between pairs count
-    b: Matrix  # of float32
+    b: Matrix
     out: Strides
     limits: tuple[np.float32, np.float32]
     outer: int = 1
@@ -116,6 +123,8 @@ def launch(site: Site, product: Product) -> str | None:
         return "its operands have 2**31 elements or more."
     if pairs > MAX_PAIRS:
         return f"it has more than {MAX_PAIRS} pairs of matrices."
+    if product.bias is not None and product.bias.dtype != np.float32:
+        return "its bias is not of float32."
     if product.columns > MAX_BLOCKS * LEAST_COLUMNS:
         return f"it has more than {MAX_BLOCKS * LEAST_COLUMNS} columns."
     if product.packed is not None:
@@ -155,9 +164,9 @@ def _ways(site: Site, product: Product) -> dict[str, Callable[[Site], object]]:
 def _launch_few_rows(site: Site, product: Product) -> None:
     a, b, lines = product.a, product.b, 1 if product.rows == 1 else FEW_ROWS
     site.launch(
-        site.kernel("gemv", "gemv.cu", LINES=lines, A_MODE=a.mode(product.depth), **_of_b(product)),
+        site.kernel("gemv", "gemv.cu", LINES=lines, A_MODE=a.mode(product.depth), **_types(product)),
         (-(-product.columns // 8), -(-product.rows // lines)), 256,
-        *(site.out, a.operand, b.operand, product.bias or a.operand),
+        *(site.out, a.operand, b.operand, product.bias or UNREAD),
         *map(np.int32, (product.rows, product.columns, product.depth, a.strides.row, *b.strides[:2])),
         *(np.int32(product.bias is not None), *product.limits, *site.tail.arguments), work=Work(product.operations),
     )  # fmt: skip
@@ -169,13 +178,13 @@ def _launch_tiles(site: Site, product: Product, choice: Choice) -> None:
     tile, parts = choice.tile, parts_of(site, choice, size, np.float32)
     defines = {
         "PRECISION": PRECISIONS.index(precision), "SUM": "float", "STEP": _step(site, product),
-        "A_MODE": source.mode, **tile.defines(precision), **_of_b(product), **source.defines, **parts.defines,
+        "A_MODE": source.mode, **tile.defines(precision), **_types(product), **source.defines, **parts.defines,
     }  # fmt: skip
     arithmetic = "fma.cuh" if precision == "strict" else "fragments.cuh"
     files = arithmetic, source.file, "pipelined.cuh" if tile.stages else "held.cuh", *parts.files
     site.launch(
         site.kernel("gemm", *files, "gemm.cu", **defines), grid_of(choice, size), tile.threads(precision),
-        *(site.out, a.operand, b.operand, product.bias or a.operand),
+        *(site.out, a.operand, b.operand, product.bias or UNREAD),
         *map(np.int32, (product.rows, product.columns, product.depth, product.inner, *a.strides[2:], *b.strides[2:])),
         *map(np.int32, (*b.strides[:2], *out[2:], *out[:2], product.bias is not None, product.bias_step)),
         *(*product.limits, *parts.arguments, *source.arguments, *site.tail.arguments),
@@ -206,44 +215,40 @@ def _source(product: Product) -> Source:
 
 
 def _is_pipelined(site: Site, product: Product, mode: int) -> bool:
-    """Whether both operands can be copied 16 bytes at a time, beside the arithmetic."""
-    at_once = 16 // product.b.operand.dtype.itemsize
-    steps = product.depth, product.b.strides.row, product.b.strides.outer, product.b.strides.inner
-    is_even = not any(n % at_once for n in steps) and product.b.operand.offset % 16 == 0
-    return site.options.arch >= PIPELINE_ARCH and mode == QUADWISE == product.b.mode(product.depth) and is_even
+    """Whether all operands can be copied 16 bytes at a time, beside the arithmetic."""
+    a, window, depth = product.a, product.window, product.depth
+    at_once = 16 // a.operand.dtype.itemsize
+    if window is not None:
+        is_even = not any(n % at_once for n in (window.channels, window.taken, *a.strides[2:]))
+    else:
+        is_even = a.is_even(depth)
+    is_alike = product.scales is None or product.scales.dtype == a.operand.dtype
+    return site.options.arch >= PIPELINE_ARCH and mode == QUADWISE and is_even and is_alike and product.b.is_even(depth)
 
 
 def _size(product: Product) -> Size:
-    scaled = 2 if product.scales is not None else 1
-    widths = 4 * scaled, product.b.operand.dtype.itemsize
-    return Size(product.rows, product.columns, product.depth, product.outer * product.inner, *widths)
+    of_a, of_b = (matrix.operand.dtype.itemsize for matrix in (product.a, product.b))
+    copies = 2 if product.scales is not None else 1
+    return Size(product.rows, product.columns, product.depth, product.outer * product.inner, of_a, of_b, copies)
 
 
 def _dynamic_bytes(tile: Tile, product: Product, precision: str) -> int:
     """Shared memory that a block of a pipeline asks for, as pipelined.cuh lays it out."""
     pitch = tile.depth + (8 if precision == "fp16" else 4)
-    of_row = 4 * (1 + (product.scales is not None))
-    stage = pitch * (tile.rows * of_row + tile.columns * product.b.operand.dtype.itemsize)
-    return max(tile.stages * stage, 4 * tile.rows * (tile.columns + 4)) if tile.stages else 0
+    size = _size(product)
+    stage = pitch * int(tile.rows * size.a_bytes * size.copies + tile.columns * size.b_bytes)
+    return max(tile.stages * stage, 4 * tile.rows * (tile.columns + 8)) if tile.stages else 0
 
 
-def _of_b(product: Product) -> dict[str, object]:
-    return {"B_MODE": product.b.mode(product.depth), "B_TYPE": CTYPES[product.b.operand.dtype]}
+def _types(product: Product) -> dict[str, object]:
+    a, b, scales = product.a.operand, product.b, product.scales or product.a.operand
+    types = {"A_TYPE": CTYPES[a.dtype], "B_TYPE": CTYPES[b.operand.dtype], "SCALE_TYPE": CTYPES[scales.dtype]}
+    return {"B_MODE": b.mode(product.depth), **types}
 
 
 def weights_of(site: Site, position: int, bound: BoundNode | None = None) -> Operand:
     """Weights as our kernels read them: float32 constants in float16 where that is what they are rounded to."""
-    chosen = bound or site.nodes[0]
-    value = site.value(position, chosen)
-    if site.options.products == "fp16" and value is not None and value.dtype == np.float32:
-        return site.packed(position, "float16", halved, chosen)
-    return site.tensor(chosen.node.inputs[position])
-
-
-def halved(values: np.ndarray) -> np.ndarray:
-    """Rounded to float16; what is too large for it becomes infinite."""
-    with np.errstate(over="ignore"):
-        return values.astype(np.float16)
+    return site.in_half(site.tensor((bound or site.nodes[0]).node.inputs[position]))
 
 
 def _step(site: Site, product: Product) -> int:

@@ -160,7 +160,7 @@ class _Words:
         made = site.kernel(
             "quantized_vector", self.ending.file, "quantized_vector.cu", ROWS=self.rows.count, **self._defines()
         )
-        numbers = [self.size.columns, self.depth, self.rows.group_channels, _flip(self.x.dtype)]
+        numbers = [self.size.columns, self.depth, self.rows.group_channels, flip_of(self.x.dtype)]
         site.launch(made, -(-self.size.columns // 4), 128, *self._arguments(site, numbers), work=self.work)
 
     def launch(self, site: Site, choice: Choice) -> None:
@@ -169,7 +169,7 @@ class _Words:
         tiled = {"ROWS": tile.rows, "COLUMNS": tile.columns, "IS_VECTOR": int(size.columns % 4 == 0)}
         made = site.kernel("quantized_products", self.ending.file, "quantized_products.cu", **tiled, **self._defines())
         numbers = [size.rows, size.columns, self.depth, self.channel_words, rows.group_channels, *rows.geometry]
-        arguments = self._arguments(site, [*numbers, _flip(self.x.dtype)])
+        arguments = self._arguments(site, [*numbers, flip_of(self.x.dtype)])
         work = self.work._replace(seconds=choice.seconds)
         site.launch(made, grid_of(choice, size), tile.threads("dp4a"), *arguments, work=work)
 
@@ -185,7 +185,7 @@ class _Words:
 
     def _arguments(self, site: Site, numbers: Sequence[int]) -> tuple[Argument, ...]:
         op: WeightedOp = site.op
-        weights = site.packed(1, f"words of {self.lanes}", lambda w: _words(op.dense(np, w), self.lanes))
+        weights = site.packed(1, f"words of {self.lanes}", lambda w: words_of(op.dense(np, w), self.lanes))
         return (self.x, weights, site.out, *map(np.int32, numbers), *self.ending.arguments, *site.tail.arguments)
 
 
@@ -203,15 +203,15 @@ def _types(x: Operand) -> dict[str, object]:
     return {"ELEMENT": CTYPES[x.dtype], "ACCUMULATOR": "int" if x.dtype.itemsize == 1 else "long long"}
 
 
-def _words(weights: np.ndarray, lanes: int) -> np.ndarray:
+def words_of(weights: np.ndarray, lanes: int) -> np.ndarray:
     """int32 [out channels, words]: signed weights, `lanes` of them in each word, channels filled up with 0."""
     size = 4 // lanes
-    signed = weights.view(np.int8) ^ np.int8(_flip(weights.dtype) >> 24) if lanes == 4 else weights.astype(np.int16)
+    signed = weights.view(np.int8) ^ np.int8(flip_of(weights.dtype) >> 24) if lanes == 4 else weights.astype(np.int16)
     margins = [(0, 0)] * (weights.ndim - 1) + [(0, -weights.shape[-1] % lanes)]
     return np.pad(signed, margins).reshape(len(weights), -1).astype(f"i{size}").view(np.int32)
 
 
-def _flip(dtype: np.dtype[Any]) -> int:
+def flip_of(dtype: np.dtype[Any]) -> int:
     """What turns a word of unsigned bytes into one of signed bytes that are 128 less."""
     return int(np.uint32(0x80808080).view(np.int32)) if dtype == np.uint8 else 0
 

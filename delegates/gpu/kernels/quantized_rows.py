@@ -38,16 +38,16 @@ def total(site: Site) -> str | None:
         return "its reduced dimensions are not side by side."
     outer, depth, inner = runs[0]
     columns, lines = block_of(inner, THREADS)
-    entry, scales = _mean_scale(op, depth) if isinstance(op, Mean) else _sum_scale(op, depth)
+    entry, scales = mean_scale(op, depth) if isinstance(op, Mean) else _sum_scale(op, depth)
     made = site.kernel(entry, "quantized_mean.cu", ELEMENT=CTYPES[x.dtype])
     site.launch(
         made, outer * -(-inner // columns), (columns, lines),
-        *(x, site.out, np.int32(depth), np.int32(inner), *scales, *_limits(op), *site.tail.arguments),
+        *(x, site.out, np.int32(depth), np.int32(inner), *scales, *limits_of(op), *site.tail.arguments),
     )  # fmt: skip
     return None
 
 
-def _mean_scale(op: Total, count: int) -> tuple[str, list[Argument]]:
+def mean_scale(op: Total, count: int) -> tuple[str, list[Argument]]:
     """The kernel; mantissa, shift, and what zero points add to a sum, as `Mean.rescaled` has them."""
     (scale, zero_point), output = affine(op.ins[0]), affine(op.outs[0])
     mantissa, shift = quantize_multiplier(float(scale) / float(output.scale))
@@ -94,7 +94,7 @@ def l2_normalization(site: Site) -> str | None:
     made = site.kernel("quantized_norm", "quantized_norm.cu",
                        ELEMENT=CTYPES[x.dtype], TEAM=team, IS_UNSIGNED=is_unsigned)  # fmt: skip
     zero = np.int32(affine(site.op.ins[0]).zero_point)
-    site.launch(made, rows, team, x, site.out, np.int32(depth), zero, *_limits(site.op), *site.tail.arguments)
+    site.launch(made, rows, team, x, site.out, np.int32(depth), zero, *limits_of(site.op), *site.tail.arguments)
     return None
 
 
@@ -114,7 +114,7 @@ def _table(values: np.ndarray[Any, Any]) -> Operand:
     return Operand(Block(Storage.CONSTANT, values.nbytes, "table", values), values.shape, values.dtype)
 
 
-def _limits(op: Any) -> list[Argument]:
+def limits_of(op: Any) -> list[Argument]:
     """Zero point, least and greatest stored value of the result."""
     info = np.iinfo(op.outs[0].dtype)
     return [np.int32(affine(op.outs[0]).zero_point), np.int32(info.min), np.int32(info.max)]

@@ -28,11 +28,12 @@ def product(site: Site) -> str | None:
         return "shuffled weights have no kernel."
     if (refused := refusal(site)) is not None:
         return refused
-    multiply(site, input_of(site), _ending(site))
+    multiply(site, input_of(site), ending_of(site))
     return None
 
 
-def _ending(site: Site) -> Ending:
+def ending_of(site: Site) -> Ending:
+    """What becomes of the sums of the site's first node."""
     op: WeightedOp = site.op
     steps = "once_rounded" if _rounds_once(op) else "wide" if op.wide else "twice_rounded"
     defines = {"FACTOR": "double" if _rounds_once(op) else "int", "STEPS": f"steps_{steps}"}
@@ -41,7 +42,7 @@ def _ending(site: Site) -> Ending:
         zeros = zeros[0], 0
         bias = by_channel(site, given_bias(site), _accumulator(site), "bias")
     else:
-        less = 128 if input_of(site).dtype == np.uint8 else 0
+        less = 128 if op.input_spec.dtype == np.uint8 else 0
         zeros = zeros[0] - less, zeros[1] - less
         bias = _folded_bias(site, zeros, less)
     numbers = (*zeros, zero_point(op.outs[0]), *op.limits)
@@ -49,7 +50,7 @@ def _ending(site: Site) -> Ending:
 
 
 def _accumulator(site: Site) -> type[np.integer]:
-    return np.int32 if input_of(site).dtype.itemsize == 1 else np.int64
+    return np.int32 if site.op.input_spec.dtype.itemsize == 1 else np.int64
 
 
 def _rounds_once(op: WeightedOp) -> bool:

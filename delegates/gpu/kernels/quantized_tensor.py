@@ -81,7 +81,7 @@ class Bytes:
 
 def dynamic_bytes(tile: Tile) -> int:
     """Shared memory that a block asks for, as quantized_tensor.cu lays it out."""
-    return max(tile.stages * (tile.rows + tile.columns) * (tile.depth + 16), 4 * tile.rows * (tile.columns + 4))
+    return max(tile.stages * (tile.rows + tile.columns) * (tile.depth + 16), 4 * tile.rows * (tile.columns + 8))
 
 
 def _packed(weights: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ def _wide(op: type[Reduction], dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype if dtype.itemsize >= 4 else np.dtype(np.int32)
 
 
-@lowers(*_COMBINE, ReduceAny, ReduceAll, tail=True)
+@lowers(*_COMBINE, ReduceAny, ReduceAll, tail=True, half=True)
 def reduction(site: Site) -> str | None:
     x, axes = site.ins[0], site.value(1)
     if site.op.is_quantized:

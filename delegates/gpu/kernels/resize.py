@@ -18,6 +18,7 @@ ONE = 1 << 10
 
 _BILINEAR = {
     np.dtype(np.float32): ("MIXED", "float"),
+    np.dtype(np.float16): ("MIXED", "float"),
     np.dtype(np.uint8): ("MIXED_BYTES", "float"),
     np.dtype(np.int8): ("FIXED", "int"),
     np.dtype(np.int16): ("FIXED", "long long"),
@@ -26,7 +27,7 @@ _BILINEAR = {
 """How pixels of a type are mixed, and as which type."""
 
 
-@lowers(ResizeNearestNeighbor, ResizeBilinear, tail=True)
+@lowers(ResizeNearestNeighbor, ResizeBilinear, tail=True, half=True)
 def resize(site: Site) -> str | None:
     x, out, op = site.ins[0], site.out, site.op
     is_nearest = isinstance(op, ResizeNearestNeighbor)

@@ -36,7 +36,7 @@ def team_of(rows: int, depth: int) -> Team:
     return next((team for team in teams if depth <= team.threads * team.items), Team(1024, 0))
 
 
-@lowers(Softmax, LogSoftmax, tail=True)
+@lowers(Softmax, LogSoftmax, tail=True, half=True)
 def softmax(site: Site) -> str | None:
     x, op = site.ins[0], site.op
     if op.is_quantized or x.dtype not in HALF_OR_SINGLE:

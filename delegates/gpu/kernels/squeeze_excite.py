@@ -11,12 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ....interpreter.ops.base import Activation
 from ....interpreter.ops.conv import Conv2D
 from ....interpreter.ops.matmul import FullyConnected
 from ....interpreter.ops.shape import Reshape
 from ....interpreter.runtime.delegate import BoundNode
 from ..groups import Lowering, Matcher, pattern
-from ..listing import Operand
+from ..kernel import CTYPES
+from ..listing import UNREAD, Operand, Work
 from ..lowering import Site
 from .depthwise import limits
 from .reduction import is_pixel_mean, pixel_sums
@@ -25,7 +27,7 @@ MOST_ROWS, MOST_IMAGES = 8, 64
 """Vectors that are given, or means of images: those save launches for their sums, too."""
 
 MOST_UNITS, MOST_DEPTH = 1024, 4096
-MOST_WEIGHTS = 1 << 16
+MOST_WEIGHTS = 3 << 15
 """Elements of the first layer's weights, which each block reads."""
 
 SHARE = 128
@@ -34,7 +36,7 @@ SHARE = 128
 BLOCKS = 132
 THREADS = 1024
 
-_ACTIVATIONS = {
+ACTIVATIONS = {
     (): "h",
     ("RELU",): "at_least(h, 0.0f)",
     ("RELU6",): "at_most(at_least(h, 0.0f), 6.0f)",
@@ -61,7 +63,7 @@ def squeezed_layers(matcher: Matcher, position: int) -> tuple[Sequence[int], Low
     positions, activation = (*between, *found[0]), found[1]
     if not matcher.stays(set(positions)):
         return None
-    return positions, Lowering(lambda site: _emit(site, activation, site.nodes[len(between)]), tail=True)
+    return positions, Lowering(lambda site: _emit(site, activation, site.nodes[len(between)]), tail=True, half=True)
 
 
 @pattern
@@ -71,7 +73,7 @@ def two_layers(matcher: Matcher, position: int) -> tuple[Sequence[int], Lowering
     if found is None:
         return None
     positions, activation = found
-    return positions, Lowering(lambda site: _emit(site, activation, site.nodes[0]), tail=True)
+    return positions, Lowering(lambda site: _emit(site, activation, site.nodes[0]), tail=True, half=True)
 
 
 def _layers(matcher: Matcher, position: int, most: int) -> tuple[tuple[int, ...], str] | None:
@@ -80,10 +82,10 @@ def _layers(matcher: Matcher, position: int, most: int) -> tuple[tuple[int, ...]
     first = matcher.nodes[position]
     if not _is_small(first) or _rows(first) > most:
         return None
-    between = _between(matcher, first.node.outputs[0])
+    between = activation_after(matcher, first.node.outputs[0])
     last = matcher.reader(matcher.nodes[between[-1]].node.outputs[0] if between else first.node.outputs[0])
     names = tuple(matcher.nodes[p].op.name for p in between)
-    if last is None or names not in _ACTIVATIONS:
+    if last is None:
         return None
     second, hidden = matcher.nodes[last], between[-1] if between else position
     if not _is_layer(second) or second.node.inputs[0] != matcher.nodes[hidden].node.outputs[0]:
@@ -91,7 +93,7 @@ def _layers(matcher: Matcher, position: int, most: int) -> tuple[tuple[int, ...]
     positions = (position, *between, last)
     if _rows(second) != _rows(first) or not matcher.stays(set(positions)):
         return None
-    return positions, _ACTIVATIONS[names]
+    return positions, ACTIVATIONS[names]
 
 
 def _is_small(bound: BoundNode) -> bool:
@@ -120,15 +122,19 @@ def _rows(bound: BoundNode) -> int:
     return math.prod(bound.outs[0].shape[:-1])
 
 
-def _between(matcher: Matcher, tensor: int) -> tuple[int, ...]:
-    """Positions of the elementwise nodes that stand between a layer's result and the next layer."""
+def activation_after(matcher: Matcher, tensor: int) -> tuple[int, ...]:
+    """Positions of the elementwise nodes that are one of `ACTIVATIONS` of a tensor; none if there are none."""
     readers = matcher.readers.get(tensor, [])
     if len(readers) == 2:
         gate, product = readers
         inputs = {tensor, *matcher.nodes[gate].node.outputs}
-        return (gate, product) if set(matcher.nodes[product].node.inputs) == inputs else ()
-    following = matcher.reader(tensor)
-    return () if following is None or _is_layer(matcher.nodes[following]) else (following,)
+        found: tuple[int, ...] = (gate, product) if set(matcher.nodes[product].node.inputs) == inputs else ()
+    else:
+        following = matcher.reader(tensor)
+        found = () if following is None else (following,)
+    ops = [matcher.nodes[p].op for p in found]
+    is_plain = all(getattr(op, "fused_activation_function", Activation.NONE) is Activation.NONE for op in ops)
+    return found if is_plain and tuple(op.name for op in ops) in ACTIVATIONS else ()
 
 
 def _sums(site: Site) -> tuple[Operand, int, int]:
@@ -147,22 +153,39 @@ def _limits(bound: BoundNode) -> tuple[np.float32, np.float32]:
     return clamp
 
 
-def _emit(site: Site, activation: str, first: BoundNode) -> None:
+def _work(site: Site, read: Sequence[Operand], parts: int, share: int) -> Work:
+    """A block waits three times for memory, and reads the sums of a row, all of the first layer and its share of the
+    second."""
+    (x, first, second), rows = read, _rows(site.nodes[-1])
+    results, units = second.known_shape[0], first.known_shape[0]
+    row = x.nbytes // max(rows, 1) if parts == 1 else parts * (first.size // units) * x.dtype.itemsize
+    seconds = 3 * site.options.ceilings.latency
+    seconds += (row + first.nbytes + share * units * second.dtype.itemsize) / site.options.ceilings.per_multiprocessor
+    return Work(2 * rows * (first.size + results * units), "strict", seconds)
+
+
+def _emit(site: Site, activation: str, first: BoundNode) -> str | None:
     second = site.nodes[-1]
     vectors, weights, bias, *_ = (*site.operands(first), None)
-    x, parts, count = (vectors, 1, 1) if first is site.nodes[0] else _sums(site)
     _, last_weights, last_bias, *_ = (*site.operands(second), None)
-    units, results, rows = weights.shape[0], last_weights.shape[0], _rows(second)
+    if any(o is not None and o.dtype != np.float32 for o in (weights, bias, last_weights, last_bias)):
+        return "its weights or biases are kept in float16."
+    weights, last_weights = site.in_half(weights), site.in_half(last_weights)
+    if weights.dtype != last_weights.dtype:
+        return "its layers' weights have types of their own."
+    x, parts, count = (vectors, 1, 1) if first is site.nodes[0] else _sums(site)
+    units, results, rows = weights.known_shape[0], last_weights.known_shape[0], _rows(second)
     depth = weights.size // units
     slices = min(-(-results // SHARE), max(BLOCKS // rows, 1))
     share = -(-results // slices)
     biases = (bias is not None) + 2 * (last_bias is not None)
     what = site.kernel("squeeze_excite", "squeeze_excite.cu", ACTIVATION=activation, MOST_UNITS=MOST_UNITS,
-                       MOST_DEPTH=MOST_DEPTH)  # fmt: skip
+                       MOST_DEPTH=MOST_DEPTH, ELEMENT=CTYPES[x.dtype], WEIGHT=CTYPES[weights.dtype])  # fmt: skip
     site.launch(
         what, (slices, rows), THREADS,
-        *(x, weights, weights if bias is None else bias, last_weights),
-        *(last_weights if last_bias is None else last_bias, site.out),
+        *(x, weights, bias or UNREAD, last_weights, last_bias or UNREAD, site.out),
         *map(np.int32, (depth, units, results, share, biases, parts)), np.float32(count),
         *(*_limits(first), *_limits(second), *site.tail.arguments),
+        work=_work(site, (x, weights, last_weights), parts, share),
     )  # fmt: skip
+    return None

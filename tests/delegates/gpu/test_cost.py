@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import gpu_cost
@@ -13,7 +13,7 @@ from gpu_stages.workloads import Row
 import tflite_cupy as lite
 from tests.build import F32, I32, GraphBuilder, model
 from tests.delegates.gpu.checks import noise
-from tflite_cupy.delegates.gpu.ceilings import H100
+from tflite_cupy.delegates.gpu.ceilings import GUESS, H100, SOURCES, Ceilings
 from tflite_cupy.delegates.gpu.cost import Cost, costs, total
 from tflite_cupy.interpreter.graph import Graph
 
@@ -69,6 +69,22 @@ def test_of_a_table_only_what_is_looked_up_is_read() -> None:
 def test_blocks_that_share_tiles_move_their_sums() -> None:
     (cost,) = planned(dense(49, 4608, 512))
     assert cost.nbytes > 4 * (49 * 4608 + 4608 * 512 + 512 + 49 * 512)
+
+
+def test_each_number_of_a_device_has_a_source() -> None:
+    assert list(SOURCES) == [field.name for field in fields(Ceilings)]
+    guessed = {name for name, source in SOURCES.items() if source.startswith(GUESS)}
+    assert guessed == {"cache", "node", "gap", "latency", "per_multiprocessor", "join"}
+
+
+def test_blocks_of_squeeze_and_excite_each_read_the_first_layer() -> None:
+    b = GraphBuilder()
+    weights = b.constant(noise(48, 1152)), b.constant(noise(1152, 48))
+    hidden = b.add("FULLY_CONNECTED", [b.input(F32, [1, 1152]), weights[0], -1], [1, 48])
+    (cost,) = planned(b.graph([b.add("FULLY_CONNECTED", [hidden, weights[1], -1], [1, 1152])]))
+    assert cost.name == "squeeze_excite"
+    assert cost.limit == "tiles"
+    assert cost.expected > H100.gap + 4 * 48 * 1152 / H100.per_multiprocessor
 
 
 def test_a_call_is_the_sum_of_its_steps() -> None:

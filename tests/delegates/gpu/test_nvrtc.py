@@ -21,9 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from networks import efficientnet_b0, mobilenet_v2, resnet50
+from networks import bert, efficientnet_b0, mobilenet_v2, resnet50
 
 import tflite_cupy as lite
+from tests.build import model
+from tests.delegates.gpu.test_storage import MOVES, moved
+from tests.delegates.gpu.test_storage import NETWORKS as SMALL
 from tests.ops.harness import Case, one_op_model
 from tflite_cupy.delegates.gpu import PlannedGpuDelegate
 from tflite_cupy.delegates.gpu.binaries import COMPILER_OPTIONS
@@ -39,7 +42,13 @@ LONGEST = 2
 PRODUCTS = ("test_conv", "test_matmul")
 PLANS = ((75, "strict"), (75, "fp16"), (80, "tf32"), (86, "auto"), (90, "auto"), (90, "fp16"), (90, "strict"))
 """Architectures and precisions to plan for; all models for the first, else those of `PRODUCTS`, and networks."""
-NETWORKS = (mobilenet_v2, resnet50, efficientnet_b0, partial(mobilenet_v2, quantized=True))
+NETWORKS = (
+    mobilenet_v2,
+    resnet50,
+    efficientnet_b0,
+    partial(bert, layers=1, words=1000),
+    partial(mobilenet_v2, quantized=True),
+)
 BATCHES = (1, 64)
 ROOT = Path(__file__).parents[3]
 SPILLS = re.compile(r"[1-9]\d* bytes spill")
@@ -89,8 +98,9 @@ def case_models(names: str | tuple[str, ...]) -> Iterator[bytes]:
 
 
 def network_models() -> Iterator[bytes]:
-    """Whole networks, for one image and for many: all kinds of tiles."""
-    return (lite.write_model(make(batch=batch)) for make in NETWORKS for batch in BATCHES)
+    """Whole networks, for one image and for many: all kinds of tiles; and small ones of what float16 is kept for."""
+    yield from (lite.write_model(make(batch=batch)) for make in NETWORKS for batch in BATCHES)
+    yield from (lite.write_model(model(graph)) for graph in (*(g for g, _ in SMALL.values()), *map(moved, MOVES)))
 
 
 def share(arch: int, corpus: Path) -> list[Kernel]:
