@@ -40,7 +40,8 @@ class Interpreter(BaseInterpreter):
     dry_run: plans for a GPU and for TensorFlow, whether they are there or not, and runs nothing: for
         `delegation_report`.
     precision: of float32 convolutions and matrix products on the GPU: "strict" (float32), "tf32" or "fp16" (operands of
-        that type, sums of float32), "auto" (tf32 where the GPU has it, as TensorFlow does).
+        that type, sums of float32; "fp16" also keeps values in float16 between kernels), "auto" (tf32 where the GPU has
+        it, as TensorFlow does).
     cpu_kernels: "onednn" (the extra `fast`; quantised results within one step of the reference's an operator), "numpy"
         (the reference's integers), "auto" (oneDNN where it is installed, unless the environment variable
         TFLITE_CUPY_CPU_KERNELS or `OpResolverType.BUILTIN_REF` asks for NumPy).

@@ -82,5 +82,5 @@ def delegation_report(engine: Engine, absent: Mapping[str, str]) -> DelegationRe
 
     Nodes that no delegate takes are in it too, each with the reason.
     """
-    subgraphs, signatures = survey(engine)
-    return DelegationReport(subgraphs, signatures, {d.name: d.title for d in engine.delegates}, absent)
+    subgraphs, signatures, ends = survey(engine)
+    return DelegationReport(subgraphs, signatures, {d.name: d.title for d in engine.delegates}, absent, ends)

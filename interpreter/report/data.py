@@ -84,6 +84,9 @@ class CopyReport:
 
 StepReport: TypeAlias = PartitionReport | CopyReport
 
+Named: TypeAlias = tuple[tuple[str, int], ...]
+"""Inputs or outputs: (name, tensor)."""
+
 
 @dataclass(slots=True)
 class DelegateTotal:
@@ -112,8 +115,8 @@ class SubgraphReport:
     totals: Mapping[str, DelegateTotal]
     unknown_moves: bool  # some copies' sizes depend on values
     tensors: Mapping[int, TensorReport] = field(default_factory=dict)  # those that nodes, inputs and outputs name
-    inputs: tuple[tuple[str, int], ...] = ()  # (name, tensor), named as by its signature if it has one
-    outputs: tuple[tuple[str, int], ...] = ()
+    inputs: Named = ()  # named as by its signature if it has one, by the first of several
+    outputs: Named = ()
 
     @property
     def partitions(self) -> tuple[PartitionReport, ...]:
@@ -145,6 +148,7 @@ class Survey:
     signatures: Mapping[str, tuple[int, ...]]  # key -> the subgraphs it reaches, its own first
     titles: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)  # delegates that were not there to be asked, and why
+    ends: Mapping[str, tuple[Named, Named]] = field(default_factory=dict)  # key -> inputs, outputs as it names them
 
     def at(self, indices: Iterable[int]) -> list[SubgraphReport]:
         """The subgraphs of these indices."""
@@ -152,8 +156,14 @@ class Survey:
         return [by_index[index] for index in indices]
 
     def reached(self, key: str | None = None) -> list[SubgraphReport]:
-        """Subgraphs that a signature reaches, its own first; without a key all."""
-        return self.at(self.signatures[key]) if key is not None else list(self.subgraphs)
+        """Subgraphs that a signature reaches, its own first, with its names; without a key all."""
+        if key is None:
+            return list(self.subgraphs)
+        found = self.at(self.signatures[key])
+        if key in self.ends and found:
+            inputs, outputs = self.ends[key]
+            found[0] = replace(found[0], inputs=inputs, outputs=outputs)
+        return found
 
     def only(self: Report, key: str) -> Report:
         """The report of one signature."""

@@ -6,16 +6,20 @@ from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
 from importlib.resources import files
+from typing import TypeAlias
 
 from ..words import count, percent, size
 from .cards import bar, cards
 from .colours import colours
-from .data import SubgraphReport, Survey
+from .data import Named, SubgraphReport, Survey
 from .markup import name, text
 from .picture import anchor, picture
 from .reasons import refusals, unsupported
 from .tables import partitions, reasons
 from .words import spelled
+
+Drawing: TypeAlias = tuple[int, Named, Named]
+"""What a picture shows: a subgraph, with these names for its inputs and outputs."""
 
 MARK = '<meta name="generator" content="tflite-cupy report">'
 """What every page of ours holds."""
@@ -35,7 +39,7 @@ def page(survey: Survey, title: str, subtitle: str) -> str:
     digest = b64encode(sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     entries = survey.entries()
-    drawn: set[int] = set()
+    drawn: set[Drawing] = set()
     sections = [_entry(survey, place, key, subgraphs, drawn) for place, (key, subgraphs) in enumerate(entries)]
     absent = "".join(f"<p>{text(spelled(who))} was not asked: {text(why)}</p>" for who, why in survey.absent.items())
     return f"""<!DOCTYPE html>
@@ -89,14 +93,16 @@ def _navigation(survey: Survey) -> str:
     return f'<nav aria-label="signatures"><ul>{"".join(links)}</ul></nav>'
 
 
-def _entry(survey: Survey, place: int, key: str | None, subgraphs: Sequence[SubgraphReport], drawn: set[int]) -> str:
+def _entry(
+    survey: Survey, place: int, key: str | None, subgraphs: Sequence[SubgraphReport], drawn: set[Drawing]
+) -> str:
     """A signature: its subgraph, those that it runs, and why nodes are not elsewhere."""
     title = "Subgraphs of no signature" if key is None else f"<small>signature</small> {name(key, 120)}"
     blocks = []
     for position, subgraph in enumerate(subgraphs):
         is_open = position <= _OPEN
         blocks.append(_subgraph(survey, subgraph, drawn, is_first=position == 0, is_open=is_open))
-        drawn.add(subgraph.index)
+        drawn.add(_drawing(subgraph))
     return (
         f'<section class="entry" id="s{place}" aria-labelledby="h{place}"><h2 id="h{place}">{title}</h2>'
         f'<p class="counts">{_counts(survey, subgraphs)}</p>{"".join(blocks)}{_why(survey, subgraphs)}</section>'
@@ -123,12 +129,21 @@ def _counts(survey: Survey, subgraphs: Sequence[SubgraphReport]) -> str:
     return " · ".join(parts)
 
 
-def _subgraph(survey: Survey, subgraph: SubgraphReport, drawn: set[int], *, is_first: bool, is_open: bool) -> str:
+def _drawing(subgraph: SubgraphReport) -> Drawing:
+    return subgraph.index, subgraph.inputs, subgraph.outputs
+
+
+def _subgraph(survey: Survey, subgraph: SubgraphReport, drawn: set[Drawing], *, is_first: bool, is_open: bool) -> str:
+    """A subgraph, with a picture for each way in which a signature names its inputs and outputs."""
     called = f"subgraph {subgraph.index} {name(subgraph.name, 60)}"
-    if subgraph.index in drawn:
+    is_listed = any(index == subgraph.index for index, _, _ in drawn)
+    if is_listed and not (is_first and subgraph.steps and _drawing(subgraph) not in drawn):
         return f'<p class="again"><a href="#{anchor(subgraph)}">{called}</a> is shown above.</p>'
     fills = colours(survey.lanes())
     shown = picture(subgraph, survey.lanes(), survey.absent) if subgraph.steps else "<p>Nothing runs here.</p>"
+    if is_listed:
+        listed = f'<p class="again">The nodes of <a href="#{anchor(subgraph)}">{called}</a> are listed above.</p>'
+        return f'<div class="subgraph">{shown}{listed}</div>'
     inside = f'{shown}<div class="lists">{partitions(subgraph, fills)}</div>'
     what = f"{called} <small>{count(len(subgraph.nodes), 'node')}</small>"
     place = f'id="{anchor(subgraph)}"'

@@ -26,6 +26,7 @@ def report_data(survey: Survey) -> dict[str, Any]:
         "signatures": {
             key: {
                 "subgraphs": list(indices),
+                **_ends(survey, key),
                 "totals": _totals(survey.totals(indices)),
                 "coverage": {name: survey.coverage(name, key) for name in survey.totals(indices)},
             }
@@ -38,6 +39,12 @@ def report_data(survey: Survey) -> dict[str, Any]:
         "unsupported": sum(s.of("unsupported") for s in subgraphs),
         "absent": dict(survey.absent),
     }
+
+
+def _ends(survey: Survey, key: str) -> dict[str, dict[str, int]]:
+    """Inputs and outputs by the names that a signature gives them."""
+    own = survey.reached(key)[0]
+    return {"inputs": dict(own.inputs), "outputs": dict(own.outputs)}
 
 
 def _totals(totals: Mapping[str, DelegateTotal]) -> dict[str, dict[str, int]]:

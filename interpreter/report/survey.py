@@ -16,6 +16,7 @@ from .data import (
     NOBODY,
     CopyReport,
     DelegateTotal,
+    Named,
     NodeReport,
     PartitionReport,
     StepReport,
@@ -25,14 +26,18 @@ from .data import (
 from .work import multiply_adds
 
 
-def survey(engine: Engine) -> tuple[tuple[SubgraphReport, ...], dict[str, tuple[int, ...]]]:
-    """Every subgraph, from the plan made last, or for the declared shapes if there is none; and for each signature the
-    subgraphs that it reaches, its own first. Nodes that no delegate takes are in it too, each with the reason."""
+def survey(
+    engine: Engine,
+) -> tuple[tuple[SubgraphReport, ...], dict[str, tuple[int, ...]], dict[str, tuple[Named, Named]]]:
+    """Every subgraph, from the plan made last, or for the declared shapes if there is none; for each signature the
+    subgraphs that it reaches, its own first, and its inputs and outputs. Nodes that no delegate takes are in it too,
+    each with the reason."""
     model = engine.model
     plans = [engine.survey(graph) for graph in model.graphs]
     entries: dict[int, Signature | None] = {s.graph: s for s in reversed(model.signatures)} or {0: None}
     subgraphs = tuple(_subgraph(plan, plan.graph.index in entries, entries.get(plan.graph.index)) for plan in plans)
-    return subgraphs, {s.key: tuple(_reachable(subgraphs, s.graph)) for s in model.signatures}
+    reached = {s.key: tuple(_reachable(subgraphs, s.graph)) for s in model.signatures}
+    return subgraphs, reached, {s.key: _ends_of(model.graphs[s.graph], s) for s in model.signatures}
 
 
 def _reachable(subgraphs: Sequence[SubgraphReport], start: int) -> list[int]:
@@ -76,6 +81,7 @@ def _subgraph(plan: Plan, is_entry: bool, signature: Signature | None) -> Subgra
         if copy.is_certain:
             totals.setdefault(copy.source, DelegateTotal()).add(DelegateTotal(bytes_out=copy.nbytes or 0))
     graph = plan.graph
+    inputs, outputs = _ends_of(graph, signature)
     return SubgraphReport(
         index=graph.index,
         name=graph.name,
@@ -84,8 +90,8 @@ def _subgraph(plan: Plan, is_entry: bool, signature: Signature | None) -> Subgra
         totals=totals,
         unknown_moves=not is_known,
         tensors=_tensors(plan),
-        inputs=_named(graph, graph.inputs, signature.inputs if signature else {}),
-        outputs=_named(graph, graph.outputs, signature.outputs if signature else {}),
+        inputs=inputs,
+        outputs=outputs,
     )
 
 
@@ -204,8 +210,15 @@ def _tensor(index: int, name: str, spec: TensorSpec) -> TensorReport:
     return TensorReport(index, name, spec.type.name.lower(), shape, spec.nbytes, spec.value is not None)
 
 
-def _named(graph: Graph, ends: Sequence[int], names: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-    """Inputs or outputs as a signature calls them; those of none by their tensors' names."""
+def _ends_of(graph: Graph, signature: Signature | None) -> tuple[Named, Named]:
+    """Inputs and outputs as a signature calls them; those of none by their tensors' names."""
+    names: tuple[Mapping[str, int], Mapping[str, int]] = (
+        (signature.inputs, signature.outputs) if signature else ({}, {})
+    )
+    return _named(graph, graph.inputs, names[0]), _named(graph, graph.outputs, names[1])
+
+
+def _named(graph: Graph, ends: Sequence[int], names: Mapping[str, int]) -> Named:
     called = [(name, tensor) for name, tensor in names.items() if tensor in ends]
     rest = [i for i in dict.fromkeys(ends) if i not in names.values()]
     return (*called, *((graph.tensors[i].name or f"tensor {i}", i) for i in rest))

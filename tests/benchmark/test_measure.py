@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import models
+from tests import crashing, models
 from tests.build import F32, GraphBuilder, model
 from tests.emulator.device import EmulatedGpuDelegate
 from tflite_cupy import load_model
@@ -72,6 +72,29 @@ def test_wrong_results_are_flagged(path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not found.agrees
     assert "WRONG RESULTS on one side: output scores differs by" in found.markdown()
     assert not found.to_json()["agrees"]
+
+
+@pytest.mark.parametrize("at_load", [True, False])
+def test_what_crashes_is_told_and_left_out(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_load: bool
+) -> None:
+    crashing.install(tmp_path, monkeypatch, at_load=at_load)
+    deadly: Any = np.float32([[-1000, 0, 0]])
+    found = benchmark(
+        path,
+        {"x": deadly},
+        runtime="numpy",
+        against=["litert", "cpu"],
+        effort=BRIEF,
+        batches=[1, 2],
+        with_loading=False,
+    )
+    assert [timing.name for timing in found.rows[1].timings] == ["numpy", "cpu"]
+    (failure,) = found.failures
+    assert failure.endswith("while it loaded the model" if at_load else "in this call")
+    assert "was ended by signal 11 (SIGSEGV)" in failure
+    assert "Not compared: L" in found.text().replace("litert", "LiteRT")
+    assert found.to_json()["failures"] == [failure]
 
 
 def test_loading_of_each(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests import models
+from tests import crashing, models
 from tests.shell import Run
 from tflite_cupy.benchmark import Effort
 from tflite_cupy.cli import parser
@@ -130,3 +130,13 @@ def test_what_is_not_installed(run: Run, scorer: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert", None)
     code, _, err = run("benchmark", scorer, *BRIEF, "--against", "litert")
     assert (code, "pip install ai-edge-litert" in err) == (3, True)
+
+
+def test_a_runtime_that_crashes_leaves_the_other_times(
+    run: Run, scorer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashing.install(tmp_path, monkeypatch, at_load=True)
+    code, out, err = run("benchmark", scorer, *BRIEF, "--against", "litert")
+    assert code == 1
+    assert "3 runs each" in out
+    assert "failed: litert was ended by signal 11 (SIGSEGV) while it loaded the model" in err

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import crashing
 from tests.models import add_sub, one_signature, scorer
 from tests.shell import Run
 
@@ -91,8 +91,8 @@ def test_wrong_usage(run: Run, path: Path, arguments: tuple[str, ...], says: str
     assert says in err
 
 
-def test_a_runtime_that_is_not_installed(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+def test_a_runtime_that_is_not_installed(run: Run, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crashing.install(tmp_path, monkeypatch, body="raise ImportError('not there')")
     code, _, err = run("verify", path, "--against", "litert")
     assert code == 3
     assert "pip install ai-edge-litert" in err
@@ -104,3 +104,24 @@ def test_the_chosen_runtime_is_named(run: Run, path: Path) -> None:
     assert code == 0
     assert "against litert; --against names another runtime" in err
     assert "against LiteRT " in out.splitlines()[0]
+
+
+def test_a_runtime_that_crashes_is_a_failure_of_its_own(
+    run: Run, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashing.install(tmp_path, monkeypatch)
+    deadly = "x=[[-1000, 0, 0], [0, 0, 0]]"
+    code, out, _ = run("verify", path, "--runtime", "numpy", "--against", "litert", "--input", deadly)
+    assert code == 1
+    assert out.splitlines()[-1] == "FAIL"
+    said = "signature 'serving_default', call 0: LiteRT 0.1 (XNNPACK) was ended by signal 11 (SIGSEGV) in this call"
+    assert out.splitlines()[-2] == said
+
+
+def test_a_runtime_that_crashes_with_the_model_is_an_error(
+    run: Run, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashing.install(tmp_path, monkeypatch, at_load=True)
+    code, _, err = run("verify", path, "--runtime", "numpy", "--against", "litert")
+    assert code == 1
+    assert "error: litert was ended by signal 11 (SIGSEGV) while it loaded the model" in err

@@ -109,5 +109,15 @@ def many_signatures(count: int) -> bytes:
     return lite.write_model(model(*graphs, signatures=signatures))
 
 
+def shared_subgraph() -> bytes:
+    """first(x) -> y and second(u) -> v, of the same subgraph, which negates; third is called as first is."""
+    b = GraphBuilder("both")
+    x = b.input(F32, [4], "tensor_x")
+    y = b.add("NEG", [x])
+    names = {"first": ("x", "y"), "second": ("u", "v"), "third": ("x", "y")}
+    signatures = {key: (0, {taken: x}, {given: y}) for key, (taken, given) in names.items()}
+    return lite.write_model(model(b.graph([y]), signatures=signatures))
+
+
 def on_fake_gpu(content: bytes) -> DelegationReport:
     return report(content, FakeGpuDelegate())

@@ -20,6 +20,7 @@ from tests.report.models import (
     many_signatures,
     on_fake_gpu,
     report,
+    shared_subgraph,
     unknown_sizes,
     unsupported,
     zigzag,
@@ -158,6 +159,18 @@ def test_signatures_are_linked() -> None:
     assert "nav" in reader.tags
     assert {f"#s{i}" for i in range(20)} <= set(reader.all("href"))
     assert "nav" not in Reader(made.only("sig_3").to_html()).tags
+
+
+def test_signatures_of_one_subgraph_show_their_own_names() -> None:
+    page = report(shared_subgraph()).to_html()
+    first, second, third = re.findall(r'<section class="entry".*?</section>', page, re.DOTALL)
+    for section, names in ((first, "xy"), (second, "uv")):
+        assert re.findall(r'aria-label="(?:inputs|outputs): (.*?)"', section) == list(names)
+    assert "is shown above" in third
+    assert "picture" not in third
+    assert "are listed above" in second
+    ids = Reader(page).all("id")
+    assert len(ids) == len(set(ids))
 
 
 def test_bodies_name_the_nodes_that_run_them() -> None:

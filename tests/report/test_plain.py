@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.report.models import branching, on_fake_gpu, report, unknown_sizes, unsupported, zigzag
+from tests.report.models import branching, on_fake_gpu, report, shared_subgraph, unknown_sizes, unsupported, zigzag
 
 
 def test_totals_over_model_and_signatures() -> None:
@@ -50,3 +50,10 @@ def test_what_is_not_known_or_not_supported() -> None:
     (main,) = on_fake_gpu(unknown_sizes()).to_json()["subgraphs"]
     assert main["bytes_are_a_lower_bound"]
     assert main["steps"][2]["bytes"] is None
+
+
+def test_signatures_of_one_subgraph_have_their_own_names() -> None:
+    made = report(shared_subgraph())
+    ends = {key: (found["inputs"], found["outputs"]) for key, found in made.to_json()["signatures"].items()}
+    assert ends == {"first": ({"x": 0}, {"y": 1}), "second": ({"u": 0}, {"v": 1}), "third": ({"x": 0}, {"y": 1})}
+    assert made.only("second").to_json()["subgraphs"][0]["inputs"] == {"u": 0}

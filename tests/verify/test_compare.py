@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import crashing
 from tests.build import F32, I32, GraphBuilder, model
 from tests.models import add_sub, counter, one_signature, passthrough, scorer
 from tests.verify.wrong import amplifying, lookup, noise, off_by, wrong
@@ -261,3 +262,21 @@ def test_real_models_against_litert(corpus: Path, name: str, verdict: str) -> No
     comparison = compare_runtimes(corpus / "models" / name, "numpy", "litert")
     assert comparison.passed, str(comparison)
     assert verdict in {output.verdict for output in comparison.outputs}
+
+
+def test_a_crash_ends_the_calls_of_its_signature_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crashing.install(tmp_path, monkeypatch)
+    b = GraphBuilder()
+    x = b.input(F32, [2], "x")
+    y = b.add("ABS", [x])
+    slots = {key: (0, {"x": x}, {"y": y}) for key in ("first", "deadly", "last")}
+    content = write_model(model(b.graph([y]), signatures=slots))
+    given = {key: {"x": np.float32([1, -1000 if key == "deadly" else 2])} for key in slots}
+    for candidate, against, side in (("numpy", "litert", "reference"), ("litert", "numpy", "candidate")):
+        comparison = compare_runtimes(content, candidate, against, inputs=given)
+        assert [(o.signature, o.verdict) for o in comparison.outputs] == [("first", "PASS"), ("last", "PASS")]
+        (failure,) = comparison.failures
+        assert (failure.signature, failure.crashed) == ("deadly", True)
+        assert failure.side == side
+        assert str(failure).endswith("LiteRT 0.1 (XNNPACK) was ended by signal 11 (SIGSEGV) in this call")
+        assert not comparison.passed

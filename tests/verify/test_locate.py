@@ -8,6 +8,7 @@ import pytest
 from tests.models import counter
 from tests.verify.wrong import (
     WrongDelegate,
+    WronglyChained,
     WronglyFused,
     amplifying,
     branching,
@@ -154,3 +155,34 @@ def test_a_result_that_is_nan_is_named() -> None:
     assert "1 of 4 elements are NaN or infinite" in output.measure.problem
     assert named(output.divergence) == (0, 4)
     assert output.to_json()["absolute"] is None
+
+
+def test_differences_that_do_not_explain_the_output_are_not_said_to_add_up() -> None:
+    """Each node is off by 1e-6 when it is asked for; together they are wrong by half."""
+
+    def fused(source: Source) -> Runtime:
+        return open_runtime("numpy", source, delegates=[WrongDelegate(2, off_by(2e-6)), WronglyFused()])
+
+    (output,) = compare_runtimes(amplifying(), fused, "numpy").outputs
+    assert output.verdict == "FAIL"
+    assert output.divergence is not None
+    assert (output.divergence.node, output.divergence.certain, output.divergence.adds_up) == (2, False, False)
+    assert "which does not explain how far the output is off. Furthest off: TANH#2" in str(output.divergence)
+    assert output.remark.startswith("with every tensor kept, which keeps nodes from being fused, the two differ: ")
+
+
+def test_differences_too_small_to_count_alone_add_up() -> None:
+    (output,) = compare_runtimes(amplifying(), wrong(2, off_by(6e-8)), "numpy", tolerance=1e-9).outputs
+    assert output.verdict == "FAIL"  # as the tolerance was given
+    assert output.divergence is not None
+    assert (output.divergence.node, output.divergence.certain, output.divergence.adds_up) == (2, False, True)
+    assert "small differences add up. Furthest off: TANH#2" in str(output.divergence)
+
+
+def test_nodes_that_agree_alone_and_are_wrong_in_the_call_are_no_rounding() -> None:
+    def chained(source: Source) -> Runtime:
+        return open_runtime("numpy", source, delegates=[WronglyChained()])
+
+    (output,) = compare_runtimes(amplifying(), chained, "numpy").outputs
+    assert output.verdict == "FAIL"
+    assert "every node agrees on its own; the first that differs in the call: MUL#0" in str(output.divergence)

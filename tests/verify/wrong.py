@@ -55,6 +55,21 @@ class WronglyFused(CpuDelegate):
         return lambda lane, inputs: [output * 2 for output in right(lane, inputs)]
 
 
+class WronglyChained(CpuDelegate):
+    """Wrong where one of its nodes reads what another one has made."""
+
+    def __init__(self) -> None:
+        super().__init__(1, "numpy")
+        self.name = "wrong"
+
+    def compile(self, partition: Partition) -> Executable:
+        right = super().compile(partition)
+        nodes = [bound.node for bound in partition.nodes]
+        if {t for node in nodes for t in node.inputs}.isdisjoint(t for node in nodes for t in node.outputs):
+            return right
+        return lambda lane, inputs: [output * 2 for output in right(lane, inputs)]
+
+
 def wrong(node: int, change: Change, graph: int = 0) -> Callable[[Source], Runtime]:
     """Opens models in a runtime that is wrong about one node."""
     return lambda source: open_runtime("numpy", source, delegates=[WrongDelegate(node, change, graph)])

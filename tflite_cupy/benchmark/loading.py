@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import pickle
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..apart import Died, ending, fresh_python
 from ..interpreter.errors import KernelError
 from ..interpreter.format.model import load_model
 from ..interpreter.format.writer import write_model
@@ -29,7 +29,6 @@ Calls = Sequence[tuple[str | None, Mapping[str, np.ndarray]]]
 
 ROUNDS = 3
 
-_ROOT = Path(__file__).parents[2]
 _NUMBERS = ("load_seconds", "first_call_seconds", "peak_bytes", "held_bytes")
 _LATER = 5
 """Calls after the first, before the memory that stays is read."""
@@ -59,15 +58,17 @@ class Loading:
 def loading(name: str, path: Path, calls: Calls, *, threads: int | None = None, **options: Any) -> Loading:
     """Load a model once, in a fresh process that has run another one in this runtime before.
 
-    options: as of `open_runtime`, as far as they can be pickled. Raises KernelError if the process fails.
+    options: as of `open_runtime`, as far as they can be pickled. Raises KernelError if the process fails, Died
+    if a signal ends it.
     """
-    command = [sys.executable, "-m", __spec__.name]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
+    command, environment = fresh_python(__name__)
     asked = pickle.dumps((name, str(path), [(key, dict(inputs)) for key, inputs in calls], threads, options))
     done = subprocess.run(command, input=asked, capture_output=True, env=environment, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        why = said[-1] if said else f"exit status {done.returncode}"
+        if done.returncode < 0:
+            raise Died(f"{name}, in a process of its own, {ending(done.returncode)}")
+        why = said[-1] if said else f"it {ending(done.returncode)}"
         raise KernelError(f"{name} failed in a process of its own: {why}")
     return Loading(**json.loads(done.stdout.splitlines()[-1]))
 
@@ -128,5 +129,6 @@ def _run_once(name: str, threads: int | None, options: Mapping[str, Any]) -> Non
         runtime.call(None, {"x": image})
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """What the process runs."""
     print(json.dumps(loaded(*pickle.load(sys.stdin.buffer)).to_json()))

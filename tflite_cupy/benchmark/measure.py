@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..apart import Died, Host
 from ..interpreter.errors import InputError
 from ..interpreter.graph import Graph, Model, Signature
-from ..runtimes import Runtime, entry, open_runtime
+from ..runtimes import OURS, Runtime, entry, open_runtime
 from .agreement import compare
 from .loading import in_turn
 from .machine import machine, processors
@@ -70,12 +71,15 @@ def benchmark(
     threads: of every runtime; None for as many as there are processors.
     tolerance: of outputs, as in `agreement.compare`. Wrong results are flagged in `Comparison`, not raised.
     with_loading: also what loading takes, in processes of their own.
+    Runtimes of others make a call in a process of their own first: what ends there is told, and not compared with.
     options: further ones of `Interpreter`, for runtimes of this package.
     Raises the errors of `open_runtime` and `Runtime.call`.
     """
     threads, effort, given = threads or processors(), effort or Effort(), dict(options or {})
     how = _How(effort, percentiles, tolerance, clock, progress)
-    names = list(dict.fromkeys([runtime, *against]))
+    others = [name for name in dict.fromkeys(against) if name not in (*OURS, runtime)]
+    failures = dict(_failures(others, model, signature, inputs, batches, threads))
+    names = [name for name in dict.fromkeys([runtime, *against]) if name not in failures]
     with ExitStack() as stack:
         opened = [stack.enter_context(open_runtime(name, model, threads=threads, **given)) for name in names]
         which = entry(opened[0].model, signature)
@@ -94,7 +98,28 @@ def benchmark(
             arena_bytes=opened[0].arena_bytes(signature),
             rows=tuple(rows),
             loading=tuple(loads),
+            failures=tuple(failures.values()),
         )
+
+
+def _failures(
+    names: Sequence[str],
+    model: str | os.PathLike[str],
+    signature: str | None,
+    inputs: Mapping[str, np.ndarray],
+    batches: Sequence[int],
+    threads: int,
+) -> Iterator[tuple[str, str]]:
+    """Names of the runtimes that the model ends, and how: found out in a process of their own."""
+    for name in names:
+        with Host(name, threads) as host:
+            try:
+                runtime = host.open(model)
+                which = entry(runtime.model, signature)
+                for batch in batches or (None,):
+                    runtime.call(signature, inputs if batch is None else batched(runtime.model, which, inputs, batch))
+            except Died as death:
+                yield name, str(death)
 
 
 def _row(

@@ -80,7 +80,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A signature of a model in one runtime, and in others that it was held against."""
+    """A signature of a model in one runtime, and in others that it was held against.
+
+    failures: of the runtimes that it was to be held against, how the process of each ended that could not do it.
+    """
 
     model: str
     signature: str | None
@@ -92,6 +95,7 @@ class Benchmark:
     arena_bytes: int | None
     rows: tuple[Row, ...]
     loading: tuple[Loading, ...]
+    failures: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -115,6 +119,7 @@ class Benchmark:
             "agrees": self.agrees,
             "rows": [row.to_json() for row in self.rows],
             "loading": [one.to_json() for one in self.loading],
+            "failures": list(self.failures),
         }
 
     def text(self) -> str:

@@ -36,6 +36,9 @@ def _document(found: Benchmark, draw: Callable[[Table], list[str]], say: Callabl
         yield ""
         yield say(_runs(row))
         yield from (say(_ratio(row.timings[0], comparison)) for comparison in row.comparisons)
+    if found.failures:
+        yield ""
+        yield from (say(f"Not compared: {printable(failure)}.") for failure in found.failures)
     if found.loading:
         yield ""
         yield "Loading, in a process of its own:"

@@ -81,7 +81,8 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Measure and print; 1 where outputs differ from another runtime's or a gate is not met, else 0."""
+    """Measure and print; 1 where outputs differ from another runtime's, where that has crashed, or where a gate is
+    not met, else 0."""
     path = existing(arguments.model)
     _translate(arguments)
     against = [known("runtime", name, runtimes.NAMES) for name in arguments.against]
@@ -116,7 +117,9 @@ def main(arguments: argparse.Namespace) -> int:
     result(arguments, show, **fields)
     if not found.agrees:
         note("failed: outputs differ from another runtime's by more than is allowed")
-    return 1 if is_gated or not found.agrees else 0
+    for failure in found.failures:
+        note(f"failed: {failure}")
+    return 1 if is_gated or found.failures or not found.agrees else 0
 
 
 def effort(arguments: argparse.Namespace) -> Effort:

@@ -30,6 +30,7 @@ arrays called `output`, or `signature/output`; give the same inputs, or the same
 Verdicts: PASS and FAIL; random: the reference does not agree with itself, so that only types and shapes count;
 rounding, which passes: each node alone, given the reference's operands, is as near as it must be; small differences
 add up to what the output is off by. It is a FAIL where --tolerance or --steps say how far the output may be off.
+LiteRT and TensorFlow run in a process of their own: a call that ends it is a failure that says so.
 """
 
 

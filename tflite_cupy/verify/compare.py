@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
+from ..apart import Host
 from ..delegates.gpu import available
 from ..interpreter.errors import InputError
 from ..interpreter.format.model import load_model
 from ..interpreter.graph import Model, TensorType
-from ..runtimes import Source, entry, open_runtime
+from ..runtimes import NAMES, OURS, Source, entry, open_runtime
 from .choose import default_reference
 from .history import Pair
 from .judge import Judge
@@ -60,33 +61,40 @@ def compare_runtimes(
     locate: whether to look for the first node that diverges.
     precision: of float32 products on a GPU, as `Interpreter` takes it; all but "strict" round them to 10 bits.
 
+    Runtimes that are not this package's run in a process of their own: a call that ends it is a failure like others.
     Raises MissingDependencyError for a runtime that is not installed, InputError for names that are not there and
-    inputs that can't be taken, and what opening the model raises.
+    inputs that can't be taken, and what opening the model raises: `apart.Died` where that ends the process.
     """
     loaded = load_model(model if isinstance(model, bytes) else os.fspath(model))
     if against is None:
         against = default_reference(candidate if isinstance(candidate, str) else "cpu", loaded)
     saved = _saved(against, loaded, signatures)
-    opened = _opener(candidate, threads, precision)
-    other = None if saved is not None else _opener(against, threads, precision)
     keys, given = _chosen(loaded, signatures, saved), _given(inputs, loaded, signatures)
     once = saved is not None or all(_is_settled(loaded, given, key) for key in keys)
-    pair = Pair(
-        model=loaded,
-        candidate=partial(opened, model),
-        reference=partial(_reference, model, saved, other),
-        maker=Maker(loaded, seed, given, input_shapes or {}),
-        keys=keys,
-        samples=1 if once else _counted(samples),
-        judge=Judge(loaded, Tolerance.of(tolerance, steps, rough=_is_rough(precision, candidate, against))),
-        progress=progress or (lambda done, total: None),
-    )
+    with ExitStack() as stack:
+        opened = _opener(candidate, threads, precision, stack)
+        other = None if saved is not None else _opener(against, threads, precision, stack)
+        pair = Pair(
+            model=loaded,
+            candidate=partial(opened, model),
+            reference=partial(_reference, model, saved, other),
+            maker=Maker(loaded, seed, given, input_shapes or {}),
+            keys=keys,
+            samples=1 if once else _counted(samples),
+            judge=Judge(loaded, Tolerance.of(tolerance, steps, rough=_is_rough(precision, candidate, against))),
+            progress=progress or (lambda done, total: None),
+        )
+        return _compared(pair, opened, other, locate=locate)
+
+
+def _compared(pair: Pair, candidate: Opener, reference: Opener | None, *, locate: bool) -> Comparison:
+    """What the calls of a pair show. `reference` is None where the other side was saved."""
     history = pair.run()
-    verdicts = verdicts_of(pair, history, random_outputs(pair, history, saved=saved is not None))
-    if locate and other is not None and not all(v.passed for v in verdicts):
-        verdicts = located(pair, history, verdicts, opened, other)
+    verdicts = verdicts_of(pair, history, random_outputs(pair, history, saved=reference is None))
+    if locate and reference is not None and not all(v.passed for v in verdicts):
+        verdicts = located(pair, history, verdicts, candidate, reference)
     failures = tuple(history.failures.values())
-    return Comparison(history.candidate, history.reference, pair.samples, seed, tuple(verdicts), failures)
+    return Comparison(history.candidate, history.reference, pair.samples, pair.maker.seed, tuple(verdicts), failures)
 
 
 def _counted(samples: int) -> int:
@@ -100,8 +108,13 @@ def _is_rough(precision: str, *sides: object) -> bool:
     return precision != "strict" and available()[0] and any(side in ("auto", "gpu") for side in sides)
 
 
-def _opener(runtime: Any, threads: int | None, precision: str) -> Opener:
-    return runtime if callable(runtime) else partial(open_runtime, runtime, threads=threads, precision=precision)
+def _opener(runtime: Any, threads: int | None, precision: str, stack: ExitStack) -> Opener:
+    """Opens models in a runtime: one of this package here, others in a process that ends with `stack`."""
+    if callable(runtime):
+        return runtime  # type: ignore[no-any-return]
+    if runtime in NAMES and runtime not in OURS:
+        return stack.enter_context(Host(runtime, threads)).open
+    return partial(open_runtime, runtime, threads=threads, precision=precision)
 
 
 def _reference(model: Source, saved: SavedOutputs | None, opener: Opener | None) -> AbstractContextManager[Any]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..apart import Died
 from ..interpreter.errors import InputError, TfliteError
 from ..interpreter.graph import Model
 from ..runtimes import entry
@@ -76,6 +77,13 @@ class _Retry(Exception):
         self.key = key
 
 
+class _Lost(Exception):
+    """A side has ended in a call of a signature: it can't make the other calls any more."""
+
+    def __init__(self, failure: CallFailure) -> None:
+        self.failure = failure
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
     """Two sides and the calls to make: `samples` rounds over the signatures `keys`."""
@@ -91,13 +99,16 @@ class Pair:
 
     def run(self) -> History:
         """All calls, with the first recipes for inputs that the reference can take. A signature of which a call fails
-        for good is called no more."""
+        for good is called no more; where that ended a runtime's process, the others are called anew without it.
+        """
         tried = {key: iter(recipes(self.model, entry(self.model, key))) for key in self.keys}
         first = {key: next(tried[key]) for key in self.keys}
-        chosen, final = dict(first), set[str | None]()
+        chosen, final, lost = dict(first), set[str | None](), dict[str | None, CallFailure]()
         while True:
             try:
-                return self._run_with(chosen, final)
+                return self._run_with(chosen, final, lost)
+            except _Lost as loss:
+                lost[loss.failure.signature] = loss.failure
             except _Retry as retry:
                 recipe = next(tried[retry.key], None)
                 chosen[retry.key] = first[retry.key] if recipe is None else recipe
@@ -109,9 +120,14 @@ class Pair:
         with opener() as side:
             return [side.call(call.key, call.inputs) for call in calls]
 
-    def _run_with(self, chosen: Mapping[str | None, Recipe], final: set[str | None]) -> History:
+    def _run_with(
+        self,
+        chosen: Mapping[str | None, Recipe],
+        final: set[str | None],
+        lost: Mapping[str | None, CallFailure],
+    ) -> History:
         with self.candidate() as candidate, self.reference() as reference:
-            history = History(candidate.title, reference.title)
+            history = History(candidate.title, reference.title, failures=dict(lost))
             for sample in range(self.samples):
                 for key in self.keys:
                     if key in history.failures:
@@ -123,6 +139,8 @@ class Pair:
                     if failure is None:
                         history.calls.append(call)
                         history.samples.append(sample)
+                    elif failure.crashed:
+                        raise _Lost(replace(failure, sample=sample))
                     else:
                         history.failures[key] = replace(failure, sample=sample)
                 self.progress(sample + 1, self.samples)
@@ -132,11 +150,8 @@ class Pair:
     def _call(self, candidate: Side, reference: Side, call: Call, history: History) -> CallFailure | None:
         """One call on both sides, added to what was seen; or which side fails."""
         got, want = self._attempt(candidate, call), self._attempt(reference, call)
-        if isinstance(want, TfliteError):
-            side = "both" if isinstance(got, TfliteError) else "reference"
-            return CallFailure(call.key, 0, side, reference.title, _said(want, reference))
-        if isinstance(got, TfliteError):
-            return CallFailure(call.key, 0, "candidate", candidate.title, _said(got, candidate))
+        if isinstance(want, TfliteError) or isinstance(got, TfliteError):
+            return _failure(call.key, candidate, got, reference, want)
         signature = entry(self.model, call.key)
         for name, index in signature.outputs.items():
             if name in want:
@@ -157,6 +172,11 @@ class Pair:
             return error
 
 
-def _said(error: TfliteError, side: Side) -> str:
-    """What a side says, without its name."""
-    return str(error).removeprefix(f"{side.title}: ")
+def _failure(key: str | None, candidate: Side, got: object, reference: Side, want: object) -> CallFailure:
+    """Of the errors of one side or of both, the one to tell: that of the reference, or the end of a process."""
+    sides = {"reference": (reference, want), "candidate": (candidate, got)}
+    errors = {name: (side, found) for name, (side, found) in sides.items() if isinstance(found, TfliteError)}
+    side, error = next((pair for pair in errors.values() if isinstance(pair[1], Died)), next(iter(errors.values())))
+    which = next(iter(errors)) if len(errors) == 1 else "both"
+    said = str(error).removeprefix(side.title).removeprefix(":").lstrip()
+    return CallFailure(key, 0, which, side.title, said, isinstance(error, Died))

@@ -99,17 +99,18 @@ class Locator:
     def _search(self, graph: Graph, trace: Trace, wanted: Iterable[int], within: tuple[str, ...]) -> Divergence | None:
         """The node of a subgraph to name, for tensors of it that differ."""
         values, nodes = trace.got if trace.own is None else trace.own, _needed(graph, wanted)
-        suspect: tuple[float, Divergence] | None = None
+        suspect: tuple[tuple[float, float], Divergence] | None = None
         for node, tensor in self._results(graph, nodes, trace):
-            _, excess = self._measure(graph, tensor, values, trace)
-            if not excess or (excess <= 1 and suspect is not None and excess <= suspect[0]):
+            measure, excess = self._measure(graph, tensor, values, trace)
+            rank = excess, measure.absolute
+            if measure.equal or (excess <= 1 and suspect is not None and rank <= suspect[0]):
                 continue
             found = self._divergence(graph, node, tensor, trace, within)
             if excess > 1:
                 found = self._inside(graph, node, trace, within) or found
                 if found.certain:
                     return found
-            suspect = excess, replace(found, certain=False)
+            suspect = rank, replace(found, certain=False)
         if suspect is not None or trace.own is None:
             return suspect and suspect[1]
         for node, tensor in self._results(graph, nodes, trace):

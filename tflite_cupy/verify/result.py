@@ -17,6 +17,7 @@ class Divergence:
     own: its error when it is given the reference's operands (None: it could not be run so). accumulated: its error in
     the call as it was. operands: the largest error of its operands there. within: the control flow around it.
     certain: whether its own error is larger than allowed; if not, it is the node with the largest one.
+    adds_up: whether such errors explain how far the output is off.
     """
 
     subgraph: int
@@ -29,6 +30,7 @@ class Divergence:
     delegate: str | None
     within: tuple[str, ...] = ()
     certain: bool = True
+    adds_up: bool = True
 
     @property
     def where(self) -> str:
@@ -48,7 +50,10 @@ class Divergence:
         if self.own.equal:
             return f"every node agrees on its own; the first that differs in the call: {self.where}: {self.accumulated}"
         agree = "each node alone, given the reference's operands, is as near as it must be"
-        return f"{agree}; small differences add up. Furthest off: {self.where}: {self.own}"
+        together = (
+            "; small differences add up" if self.adds_up else ", which does not explain how far the output is off"
+        )
+        return f"{agree}{together}. Furthest off: {self.where}: {self.own}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -63,6 +68,7 @@ class Divergence:
             "delegate": self.delegate,
             "within": list(self.within),
             "certain": self.certain,
+            "adds_up": self.adds_up,
         }
 
 
@@ -115,22 +121,27 @@ class OutputVerdict:
 
 @dataclass(frozen=True, slots=True)
 class CallFailure:
-    """A call that could not be done by one side, "candidate" or "reference", or by "both"."""
+    """A call that could not be done by one side, "candidate" or "reference", or by "both".
+
+    crashed: whether it has ended the process of the runtime; `error` then says how.
+    """
 
     signature: str | None
     sample: int
     side: str
     runtime: str
     error: str
+    crashed: bool = False
 
     def __str__(self) -> str:
         where = "the primary subgraph" if self.signature is None else f"signature {self.signature!r}"
-        also = " The other one fails, too." if self.side == "both" else ""
-        return f"{where}, call {self.sample}: {self.runtime} fails: {self.error}{also}"
+        said = self.error if self.crashed else f"fails: {self.error}"
+        also = f"{'.' if self.crashed else ''} The other one fails, too." if self.side == "both" else ""
+        return f"{where}, call {self.sample}: {self.runtime} {said}{also}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        names = ("signature", "sample", "side", "runtime", "error")
+        names = ("signature", "sample", "side", "runtime", "error", "crashed")
         return {name: getattr(self, name) for name in names}
 
 

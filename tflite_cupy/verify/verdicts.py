@@ -10,6 +10,7 @@ from ..runtimes import entry
 from .history import History, Pair, Place, Seen
 from .judge import Judge
 from .locate import Finding, Locator
+from .measure import Measure
 from .result import OutputVerdict
 from .trace import Opener
 
@@ -69,27 +70,33 @@ def located(
 
 
 def _located(locator: Locator, judge: Judge, history: History, verdict: OutputVerdict) -> OutputVerdict:
-    """A verdict with the first diverging node, or why it can't be told."""
+    """A verdict with the first diverging node, or why it can't be told. It is rounding, and passes, where small errors
+    of all nodes explain it, unless the user has said how far the output may be off."""
     seen = history.seen[verdict.signature, verdict.output]
     try:
         found = locator.locate(history.calls, seen.call, verdict.output)
     except TfliteError as error:
         return replace(verdict, remark=f"which node diverges first can't be told: {error}")
     if found.divergence is None:
-        return replace(verdict, remark="with every tensor kept, which keeps nodes from being fused, the two agree")
-    rounding = _is_rounding(found, judge, seen)
-    return replace(verdict, divergence=found.divergence, rounding=rounding, passed=rounding)
+        return replace(verdict, remark=_kept(Measure()))
+    node = found.divergence
+    if node.certain or node.own is None or node.own.equal:
+        return replace(verdict, divergence=node)
+    if not _adds_up(found, judge, seen):
+        return replace(verdict, divergence=replace(node, adds_up=False), remark=_kept(found.output))
+    rounding = seen.kind not in judge.tolerance.strict
+    return replace(verdict, divergence=node, rounding=rounding, passed=rounding)
 
 
-def _is_rounding(found: Finding, judge: Judge, seen: Seen) -> bool:
+def _adds_up(found: Finding, judge: Judge, seen: Seen) -> bool:
     """Whether an output is off by what its nodes, none of which is off by more than it may be, add up to.
 
-    It must be about as far off when every tensor is kept: else nodes that run together are at fault. Not where the user
-    has said how far it may be off.
+    It must be about as far off when every tensor is kept: else nodes that run together are at fault.
     """
-    node = found.divergence
-    if node is None or node.certain or node.own is None or seen.measure.problem:
-        return False
-    if seen.kind in judge.tolerance.strict:
-        return False
-    return seen.excess <= AMPLIFIED * judge.tolerance.excess(seen.kind, found.output)
+    return not seen.measure.problem and seen.excess <= AMPLIFIED * judge.tolerance.excess(seen.kind, found.output)
+
+
+def _kept(output: Measure) -> str:
+    """How far an output is off when every tensor is kept."""
+    kept = "with every tensor kept, which keeps nodes from being fused, the two"
+    return f"{kept} agree" if output.equal else f"{kept} differ: {output}"
