@@ -14,7 +14,6 @@ import numpy as np
 
 from ..interpreter.graph import ABSENT, Array, Graph
 from ..interpreter.ops.base import Op, StatefulOp
-from ..interpreter.ops.checks import refusal
 from ..interpreter.ops.flex import Flex
 from ..interpreter.runtime.delegate import HOST, BoundNode, Executable, Partition, Space
 from ..interpreter.runtime.faults import BODY_ERRORS, node_error
@@ -50,7 +49,7 @@ class ArrayDelegate:
         """Why this delegate can't run the node; None if it can."""
         if isinstance(bound.op, Flex):
             return f"{bound.node.name} is a TensorFlow operator, which only the FlexDelegate runs."
-        return refusal(bound.op, bound.ins)
+        return bound.refused
 
     def prepare(self, op: Op, constants: Mapping[int, np.ndarray]) -> Kernel:
         """The kernel of an op whose operands at some positions are constant; override it for special kernels."""

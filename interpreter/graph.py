@@ -185,6 +185,10 @@ class TensorSpec:
         """Number of elements, None if the shape is not known."""
         return None if self.shape is None else prod(self.shape)
 
+    def known(self, shape: Shape | None, value: Array | None = None) -> TensorSpec:
+        """The same tensor with this shape and value."""
+        return TensorSpec(self.type, shape, self.quantization, value, self.name, self.sparsity, self.stated)
+
     @property
     def nbytes(self) -> int | None:
         """Bytes of the array that holds it, None if the shape is not known; strings count 8 bytes each."""

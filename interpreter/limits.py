@@ -6,8 +6,6 @@ from dataclasses import dataclass, fields
 
 from .errors import InputError, LimitError
 
-_WORDS = {"external_buffers": ("same_directory", "off")}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -24,8 +22,7 @@ class Limits:
     of loops; `max_output_string_bytes`, the strings that an operator gives.
     Of TensorFlow nodes: `max_flex_const_bytes`, a tensor in their attributes; `flex`, which operators may run ("off",
     "pure", "codecs" or names).
-    Of the surroundings: `external_buffers`, constants in files of their own ("same_directory" or "off"; models with
-    such are refused either way); `max_concurrent_calls`, beyond which calls wait for `max_wait_ms`.
+    Of the surroundings: `max_concurrent_calls`, beyond which calls wait for `max_wait_ms`.
     """
 
     max_model_bytes: int | None = None
@@ -43,7 +40,6 @@ class Limits:
     max_output_string_bytes: int | None = 1 << 30
     max_flex_const_bytes: int | None = 256 << 20
     flex: str | tuple[str, ...] = "pure"
-    external_buffers: str = "same_directory"
     max_concurrent_calls: int | None = None
     max_wait_ms: float | None = None
 
@@ -51,10 +47,6 @@ class Limits:
         for field in fields(self):
             name, value = field.name, getattr(self, field.name)
             if name == "flex":
-                continue
-            if name in _WORDS:
-                if value not in _WORDS[name]:
-                    raise InputError(f"{name}={value!r} is none of {', '.join(_WORDS[name])}", where="limits")
                 continue
             kinds = (int, float) if "float" in str(field.type) else int
             is_number = isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
@@ -80,15 +72,14 @@ class Limits:
             max_output_string_bytes=16 << 20,
             max_flex_const_bytes=4 << 20,
             flex="off",
-            external_buffers="off",
         )
 
 
 DEFAULT_LIMITS = Limits()
 
 
-def beyond(what: str, option: str, limit: float, *, where: str = "") -> LimitError:
-    """The error for `what`, a sentence's start that says what is asked for: "FILL#3 gives 64 bytes"."""
-    return LimitError(
-        f"{what}, more than {option} = {limit}.", where=where, hint=f"Limits({option}=...) sets another limit."
-    )
+def beyond(what: str, option: str, limit: float, *, where: str = "", of: str = "Limits") -> LimitError:
+    """The error for `what`, a sentence's start that says what is asked for: "FILL#3 gives 64 bytes". `of`: whose
+    argument `option` is."""
+    hint = f"{of}({option}=...) sets another limit."
+    return LimitError(f"{what}, more than {option} = {limit}.", where=where, hint=hint)

@@ -264,7 +264,7 @@ def _deadline(allowed_ms: float) -> Deadline:
     """From now; a number below 0 has passed. Raises InputError."""
     if not isinstance(allowed_ms, Real) or allowed_ms != allowed_ms:
         raise InputError(f"deadline_ms={allowed_ms!r} is no time", hint="Use milliseconds, or None for no deadline.")
-    return Deadline(allowed_ms)
+    return Deadline(allowed_ms, "SignatureRunner.call")
 
 
 def _plain_inputs(graph: Graph, names: Sequence[str | None]) -> list[tuple[str, np.dtype[Any]]] | None:

@@ -6,13 +6,22 @@ import hashlib
 import mmap
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
 _lock = Lock()
 _arrays: WeakValueDictionary[tuple[object, ...], np.ndarray] = WeakValueDictionary()
+_copied: WeakKeyDictionary[mmap.mmap, int] = WeakKeyDictionary()
+"""Bytes of the constants of mapped files that were released since the last pages went."""
+
+SOME = 1 << 20
+"""So many of these bytes are worth a call of the system."""
+
+SMALL = 1 << 18
+"""Bytes of a constant that are fewer than what a system keeps of a file around it."""
 
 
 def _after_fork() -> None:
@@ -42,20 +51,48 @@ def shared(key: tuple[object, ...], make: Callable[[], np.ndarray]) -> np.ndarra
 
 
 def release(array: np.ndarray) -> None:
-    """Take the pages that hold a constant out of this process, if they are a mapped file's: for those that have made
-    their own copy of it. Whoever reads it still gets them back from the system's cache of the file."""
+    """Take a constant's pages out of this process, if they are a mapped file's, at the latest with `settle`: for those
+    that have made their own copy of it. Whoever reads it still gets them back from the system's cache of the file.
+
+    All pages of the file go, because neighbours come together: systems map files in pieces of up to 2 MiB.
+    """
+    mapped = _file_of(array)
+    if mapped is None:
+        return
+    with _lock:
+        copied = _copied.get(mapped, 0) + array.nbytes
+        _copied[mapped] = copied % SOME
+    if copied >= SOME:
+        _let_go(mapped)
+
+
+def settle() -> None:
+    """Let go of the pages of all constants that were released since."""
+    with _lock:
+        files = [mapped for mapped, copied in _copied.items() if copied]
+        _copied.clear()
+    for mapped in files:
+        _let_go(mapped)
+
+
+def _let_go(mapped: mmap.mmap) -> None:
+    with suppress(OSError):  # pages that a process has locked in memory stay there
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def own(array: np.ndarray) -> np.ndarray:
+    """A constant that calls read: a copy if it is a small part of a mapped file, whose pages then need not stay."""
+    return array.copy() if array.nbytes <= SMALL and _file_of(array) is not None else array
+
+
+def _file_of(array: np.ndarray) -> mmap.mmap | None:
+    """The mapped file that an array is a part of; None if it is not, or where pages can't be let go of: those of a
+    mapping that can be written to may hold what is in no file."""
     root: object = array
     while isinstance(root, np.ndarray):
-        first, root = root, root.base
+        root = root.base
     mapped = root.obj if isinstance(root, memoryview) else root
-    if not isinstance(mapped, mmap.mmap) or not array.flags.c_contiguous or not hasattr(mmap, "MADV_DONTNEED"):
-        return
-    offset = _address(array) - _address(first)
-    start = offset // mmap.PAGESIZE * mmap.PAGESIZE
-    if array.nbytes:
-        mapped.madvise(mmap.MADV_DONTNEED, start, offset + array.nbytes - start)
-
-
-def _address(array: np.ndarray) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+    if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return None
+    with memoryview(mapped) as view:
+        return mapped if view.readonly else None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import mmap
 import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import tflite_cupy as lite
 from tests.build import F32, GraphBuilder, model
+from tests.residency import needs_maps, resident_kb
 from tflite_cupy.interpreter import sharing
 from tflite_cupy.interpreter.format.model import load_model
 
@@ -67,6 +71,31 @@ def test_closing_gives_packed_weights_back() -> None:
     assert set(sharing._arrays) <= before
 
 
+@needs_maps
+def test_all_pages_of_a_file_go_once_enough_was_released(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(3 * sharing.SOME))
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    content = np.frombuffer(mapped, np.uint8)
+
+    def resident_after(*parts: np.ndarray) -> bool:
+        assert not content.any()  # which reads all of it
+        for part in parts:
+            sharing.release(part)
+        return resident_kb(path) > 0
+
+    assert resident_after(content[:4096])
+    sharing.settle()
+    assert not resident_kb(path)
+    assert not resident_after(content[: sharing.SOME])
+    half = sharing.SOME // 2
+    assert resident_after(content[:half])
+    assert not resident_after(content[half : 2 * half])
+    assert sharing.own(content[:100]).base is None
+    assert sharing.own(content) is content
+
+
 def test_released_constants_of_a_file_read_the_same(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(half_weights())
@@ -76,3 +105,33 @@ def test_released_constants_of_a_file_read_the_same(tmp_path: Path) -> None:
         sharing.release(array)
     for array, values in zip(constants, before, strict=True):
         np.testing.assert_array_equal(array, values)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MAP_PRIVATE"), reason="the system has no private mappings")
+def test_what_is_written_to_a_private_mapping_stays(tmp_path: Path) -> None:
+    content, path = half_weights(), tmp_path / "model.tflite"
+    path.write_bytes(bytes(len(content)))
+    with path.open("r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    mapped[:] = content
+    with lite.Interpreter(model_content=memoryview(mapped), device="cpu") as interpreter:
+        folded(interpreter)
+        interpreter.invoke()
+    assert mapped[:] == content
+
+
+def test_pages_that_the_system_keeps_are_no_error(tmp_path: Path) -> None:
+    """As where a process has locked all that it maps."""
+
+    class Locked(mmap.mmap):
+        def madvise(self, *_: int) -> None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    path = tmp_path / "large"
+    path.write_bytes(bytes(2 * sharing.SOME))
+    with path.open("rb") as file:
+        content = np.frombuffer(Locked(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    sharing.release(content)
+    sharing.release(content[:10])
+    sharing.settle()
+    assert not content.any()

@@ -42,7 +42,8 @@ class CpuDelegate(ArrayDelegate):
         return prepare(op, constants, self.num_threads) or super().prepare(op, constants)
 
     def prepare_stateful(self, op: StatefulOp) -> Kernel:
-        return with_one_thread(op.run_with)
+        kernel = None if self._compiler is None else self._compiler.prepare_stateful(op)
+        return with_one_thread(kernel or op.run_with)
 
     def compile(self, partition: Partition) -> Executable:
         compiled = None if self._compiler is None else self._compiler.compile(self, partition)

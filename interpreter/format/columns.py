@@ -32,9 +32,11 @@ class Rows:
         return len(self.at)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """A column; empty where the file has no such tables."""
+        """A column; of defaults where no table has the field."""
         found = self.columns.get(name)
-        return np.empty(0, np.int64) if found is None else found
+        if found is None:
+            found = self.columns[name] = self.table[name].column(len(self))
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,9 +111,12 @@ class Columns:
     def _vector(self, table: str, name: str) -> Ragged:
         kind = TABLES[table][name]
         at = self.rows[table][name]
+        if not at.any():
+            nothing = np.zeros(len(at), np.int64)
+            return Ragged(np.empty(0, np.int64 if kind.kind is Kind.TABLES else kind.dtype), nothing, nothing)
         unique, which = np.unique(at, return_inverse=True)
         lengths = self.view.lengths(unique)
-        starts = np.cumsum(lengths) - lengths
+        starts = lengths.cumsum() - lengths
         if kind.dtype.itemsize * int(lengths.sum()) > self.view.size:
             raise ModelError(f"{INVALID}vectors overlap.", where=self.where(table, int(np.argmax(at > 0)), name))
         elements = spread(unique + 4, lengths, kind.dtype.itemsize)
@@ -132,19 +137,19 @@ class Columns:
     def texts(self, table: str, name: str) -> list[str]:
         """For each row, a string field; "" where absent. Raises ModelError for bytes that are not UTF-8."""
         at = self.rows[table][name]
-        unique, which = np.unique(at, return_inverse=True)
-        made, start = [], 0
+        places, lengths = (at + 4).tolist(), self.view.lengths(at).tolist()
+        made, row = {4: ""}, 0
         content = self.view.data.data
         try:
-            for start, length in zip((unique + 4).tolist(), self.view.lengths(unique).tolist(), strict=True):
-                made.append(str(content[start : start + length], "utf-8"))
+            for row, start in enumerate(places):
+                if start not in made:
+                    made[start] = str(content[start : start + lengths[row]], "utf-8")
         except UnicodeDecodeError:
-            row = int(np.argmax(at == start - 4))
             raise ModelError(f"{INVALID}a string is not UTF-8.", where=self.where(table, row, name)) from None
-        return [made[i] for i in which.tolist()]
+        return [made[start] for start in places]
 
 
 def offsets(view: View, at: Positions) -> Positions:
     """Where the offsets stored at these positions lead to."""
-    steps: Positions = view.read(U4, at).astype(np.int64)
-    return at + steps
+    targets: Positions = at + view.read(U4, at)
+    return targets

@@ -342,6 +342,11 @@ class Field:
         """Bytes that the field takes inside its table."""
         return self.dtype.itemsize if self.kind is Kind.SCALAR else 4
 
+    def column(self, count: int) -> np.ndarray:
+        """What so many tables that lack the field hold: the default, or position 0."""
+        is_scalar = self.kind is Kind.SCALAR
+        return np.full(count, self.default if is_scalar else 0, self.dtype if is_scalar else np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Table:

@@ -7,6 +7,8 @@ left unread.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +48,14 @@ def verify(data: NDArray[np.uint8], limits: Limits) -> Columns:
     return columns
 
 
+@cache
+def _slots_and_widths(table: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of the fields of a table type, as columns [fields, 1]."""
+    fields = TABLES[table].fields
+    slots, widths = ([field.slot for field in fields], [field.width for field in fields])
+    return np.array(slots, np.int64).reshape(-1, 1), np.array(widths, np.int64).reshape(-1, 1)
+
+
 class _Walk:
     """Verifies all tables of one type and notes the tables that they refer to."""
 
@@ -56,9 +66,12 @@ class _Walk:
         self.rows = columns.rows[table.name]
 
     def run(self) -> None:
-        places = self._places()
-        for field, place in zip(self.table.fields, places, strict=True):
-            self.rows.columns[field.name] = self._column(field, place)
+        for field, place in zip(self.table.fields, self._places(), strict=True):
+            if place is not None:
+                self.rows.columns[field.name] = self._column(field, place)
+            if field.kind is Kind.UNION:
+                lacking = self._known_tags(field) & (self.rows[field.name] == 0)
+                self._require(~lacking, field.name, "a union has a tag but no value.")
 
     def _require(self, ok: NDArray[np.bool_], name: str, what: str, rows: NDArray[np.int64] | None = None) -> None:
         self.columns.require(ok, self.table.name, name, what, rows)
@@ -78,35 +91,35 @@ class _Walk:
         end = at + sizes[which]
         self._require(end <= size, "", "a table ends past the end of the file.")
         self.columns.end = max(self.columns.end, int(end.max()))
-        entries = vtables + 4 + 2 * np.array([[field.slot] for field in self.table.fields], np.int64).reshape(-1, 1)
+        slots, widths = _slots_and_widths(self.table.name)
+        entries = vtables + 4 + 2 * slots
         within = entries + 2 <= ends
-        places = np.where(within, self.view.read(U2, np.where(within, entries, 0)), 0).astype(np.int64)
-        widths = np.array([[field.width] for field in self.table.fields], np.int64).reshape(-1, 1)
+        places = (self.view.read(U2, entries * within) * within).astype(np.int64)
         oks = (places == 0) | (places >= 4) & (places + widths <= sizes)
         if not oks.all():
             at_fault = int(np.argmin(oks.all(1)))
             self._require(oks[at_fault], self.table.fields[at_fault].name, "a field lies outside its table.", first)
-        return [place[which] if place.any() else None for place in places]
+        held = places.any(1).tolist()
+        return [place[which] if is_held else None for place, is_held in zip(places, held, strict=True)]
 
-    def _column(self, field: Field, place: NDArray[np.int64] | None) -> NDArray[np.generic]:
-        scalar = field.kind is Kind.SCALAR
-        column = np.full(len(self.rows), field.default if scalar else 0, field.dtype if scalar else np.int64)
-        if place is not None:
-            rows = np.nonzero(place)[0]
-            if field.kind is Kind.UNION:
-                rows = rows[self._known_tags(field)[rows]]
-            at = self.rows.at[rows] + place[rows]
-            self._require(at % min(field.width, 4) == 0, field.name, "a field is misaligned.", rows)
-            column[rows] = self.view.read(field.dtype, at) if scalar else self._targets(field, rows, at)
+    def _column(self, field: Field, place: NDArray[np.int64]) -> NDArray[np.generic]:
+        rows = place.nonzero()[0]
         if field.kind is Kind.UNION:
-            lacking = self._known_tags(field) & (column == 0)
-            self._require(~lacking, field.name, "a union has a tag but no value.")
+            rows = rows[self._known_tags(field)[rows]]
+        at = (self.rows.at + place)[rows]
+        if field.width > 1:
+            self._require(at & (min(field.width, 4) - 1) == 0, field.name, "a field is misaligned.", rows)
+        values = self.view.read(field.dtype, at) if field.kind is Kind.SCALAR else self._targets(field, rows, at)
+        if len(rows) == len(place):
+            return values
+        column = field.column(len(place))
+        column[rows] = values
         return column
 
     def _targets(self, field: Field, rows: NDArray[np.int64], at: Positions) -> Positions:
         """Where the offsets at `at` lead, with what lies there checked or noted for the walk of its type."""
         targets = offsets(self.view, at)
-        ok = (targets > at) & (targets <= self.view.size - 4) & (targets % 4 == 0)
+        ok = (targets > at) & (targets <= self.view.size - 4) & (targets & 3 == 0)
         self._require(ok, field.name, "an offset leads nowhere.", rows)
         if len(rows):
             self._follow(field, rows, targets)
@@ -126,8 +139,7 @@ class _Walk:
                 chosen = tags == tag
                 self._link(field, UNIONS[field.type][tag], owners[chosen], targets[chosen])
         else:
-            vectors, first = np.unique(targets, return_index=True)
-            self._vectors(field, vectors, rows[first])
+            self._vectors(field, targets, rows)
 
     def _link(
         self, field: Field, table: str, owners: Positions, targets: Positions, elements: Positions | None = None
@@ -156,12 +168,14 @@ class _Walk:
             raise LimitError(
                 f"A string has {lengths[longest]} bytes, more than max_string_bytes = {most}.", where=where
             )
-        if lengths.sum() > self.view.size:
+        if lengths.sum() > self.view.size and self.view.lengths(np.unique(at)).sum() > self.view.size:
             raise ModelError(
                 f"{INVALID}strings overlap.", where=self.columns.where(self.table.name, int(rows[0]), field.name)
             )
 
     def _tables(self, field: Field, at: Positions, lengths: Positions, rows: NDArray[np.int64]) -> None:
+        at, first = np.unique(at, return_index=True)
+        lengths, rows = lengths[first], rows[first]
         if int(lengths.sum()) > self.columns.budget:
             where = self.columns.where(self.table.name, int(rows[0]), field.name)
             raise ModelError(f"{INVALID}vectors of tables overlap.", where=where)

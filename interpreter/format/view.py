@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 Positions: TypeAlias = NDArray[np.int64]
 """Byte positions in a file; 0 stands for "absent", as no table, string or vector starts there."""
@@ -29,12 +31,13 @@ class View:
         if dtype.itemsize == 8:
             halves = self._words[4][(at >> 2)[:, None] + np.arange(2)]
             return np.asarray(halves.view(dtype)[:, 0])
-        values = self._words[dtype.itemsize][at >> (dtype.itemsize >> 1)]
-        return np.asarray(values != 0 if dtype.kind == "b" else values.view(dtype))
+        shift = dtype.itemsize >> 1
+        values: NDArray[Any] = self._words[dtype.itemsize][at >> shift if shift else at]
+        return values != 0 if dtype.kind == "b" else values.view(dtype)
 
     def lengths(self, at: Positions) -> Positions:
         """Element counts of the vectors or strings at `at`; 0 where absent."""
-        return np.where(at > 0, self.read(_U4, at), 0).astype(np.int64)
+        return (self.read(_U4, at) * (at > 0)).astype(np.int64)
 
     def bytes(self, start: int, length: int) -> bytes:
         return self.data[start : start + length].tobytes()
@@ -42,8 +45,10 @@ class View:
 
 def spread(starts: Positions, lengths: Positions, step: int = 1) -> Positions:
     """starts[0], starts[0] + step, ... (lengths[0] of them), starts[1], ..."""
-    first = np.cumsum(lengths) - lengths
-    return np.repeat(starts - step * first, lengths) + step * np.arange(int(lengths.sum()), dtype=np.int64)
+    ends = lengths.cumsum()
+    first = starts - step * (ends - lengths)
+    made: Positions = first.repeat(lengths) + step * np.arange(ends[-1] if len(ends) else 0, dtype=np.int64)
+    return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,20 +68,15 @@ class Ragged:
     def tuples(self) -> list[tuple[Any, ...]]:
         """The vectors as tuples of Python scalars, shared ones made once."""
         values = self.values.tolist()
-        places, which = self._places()
-        made = [tuple(values[start:end]) for start, end in places]
-        return [made[i] for i in which]
+        return self._each(lambda start, end: tuple(values[start:end]))
 
     def blobs(self) -> list[bytes]:
         """Vectors of bytes as `bytes`, shared ones made once."""
         values = self.values.tobytes()
-        places, which = self._places()
-        made = [values[start:end] for start, end in places]
-        return [made[i] for i in which]
+        return self._each(lambda start, end: values[start:end])
 
-    def _places(self) -> tuple[Iterator[tuple[int, int]], list[int]]:
-        """Where each vector begins and ends, once for all rows that share it, and which of them each row has."""
-        count = len(self.values) + 1
-        keys, which = np.unique(self.starts * count + self.lengths, return_inverse=True)
-        starts, lengths = np.divmod(keys, count)
-        return zip(starts.tolist(), (starts + lengths).tolist(), strict=True), which.tolist()
+    def _each(self, make: Callable[[int, int], T]) -> list[T]:
+        """For each row, what is made of where its vector begins and ends, once for all rows that share it."""
+        places = list(zip(self.starts.tolist(), (self.starts + self.lengths).tolist(), strict=True))
+        made = {place: make(*place) for place in set(places)}
+        return [made[place] for place in places]

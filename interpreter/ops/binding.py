@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Any
 
 from ..errors import GraphError, ModelError
 from ..format.schema import OPERATORS_BY_NAME
@@ -54,9 +53,9 @@ def bind(node: Node, graph: Graph, custom_ops: Mapping[str, type[Op]] = MappingP
     values = dict(node.attributes)
     if node.custom:
         values = dict(cls.read_options(node, graph.where(node)))
-    hints = _attribute_types(cls)
+    kinds = _attribute_types(cls)
     try:
-        attributes = {key: _convert(hints[key], value) for key, value in values.items() if key in hints}
+        attributes = {key: kinds[key](value) for key, value in values.items() if key in kinds}
     except (ValueError, TypeError, OverflowError) as error:
         raise GraphError(f"{node.name}: attribute out of range: {error}", where=graph.where(node)) from error
     if issubclass(cls, StatefulOp):
@@ -79,21 +78,21 @@ def declared_spec(graph: Graph, index: int) -> TensorSpec:
     """Spec of a tensor as the file declares it; the shape is None if any part of it is unknown."""
     tensor = graph.tensors[index]
     dims = tensor.dims
-    shape = None if dims is None or None in dims else tuple(n for n in dims if n is not None)
+    shape = None if dims is None or None in dims else tensor.shape
     return TensorSpec(tensor.type, shape, tensor.quantization, tensor.data, tensor.name, tensor.sparsity, tensor.shape)
 
 
-def _convert(kind: Any, value: Any) -> Any:
-    if isinstance(kind, type) and issubclass(kind, IntEnum | bool | int | float):
-        return kind(value)
+_TYPES: dict[type[Op], dict[str, Callable[[Any], Any]]] = {}
+
+
+def _attribute_types(cls: type[Op]) -> dict[str, Callable[[Any], Any]]:
+    """What makes a value that an attribute may have: the type of its default if that is a number or one of an enum."""
+    if cls not in _TYPES:
+        names = set(attribute_names(cls))
+        defaults = {each.name: each.default for each in fields(cls) if each.name in names}
+        _TYPES[cls] = {name: type(d) if isinstance(d, int | float) else _unchanged for name, d in defaults.items()}
+    return _TYPES[cls]
+
+
+def _unchanged(value: Any) -> Any:
     return value
-
-
-_HINTS: dict[type[Op], dict[str, Any]] = {}
-
-
-def _attribute_types(cls: type[Op]) -> dict[str, Any]:
-    if cls not in _HINTS:
-        hints = get_type_hints(cls)
-        _HINTS[cls] = {name: hints[name] for name in attribute_names(cls)}
-    return _HINTS[cls]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -47,7 +46,7 @@ class TypeMismatch(KernelError):
 def infer_outputs(op: Op, inputs: Sequence[TensorSpec | None]) -> tuple[TensorSpec, ...]:
     """Specs of the outputs: shapes from the op's rule where the inputs' shapes are known, the rest as declared."""
     if any(s is not None and s.shape is None for s in inputs):
-        return tuple(replace(s, shape=None, value=None) for s in op.outs)
+        return tuple(s.known(None) for s in op.outs)
     result = op.infer(*inputs)
     specs = result if isinstance(result, tuple) else (result,)
     if len(specs) != len(op.outs):
@@ -56,7 +55,7 @@ def infer_outputs(op: Op, inputs: Sequence[TensorSpec | None]) -> tuple[TensorSp
         if got.type != declared.type:
             got_name, name = got.type.name.lower(), declared.type.name.lower()
             raise TypeMismatch(f"{op.name} gives {got_name} as output {position}, the node declares {name}")
-    return tuple(replace(d, shape=s.shape, value=_frozen(s.value)) for s, d in zip(specs, op.outs, strict=True))
+    return tuple(d.known(s.shape, _frozen(s.value)) for s, d in zip(specs, op.outs, strict=True))
 
 
 def _frozen(value: Array | None) -> Array | None:

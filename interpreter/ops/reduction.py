@@ -181,9 +181,10 @@ class ReduceProd(Reduction):
     def run_quantized(self, xp: Any, input: Array, axes: Array) -> Array:
         """Factors are multiplied and rescaled one by one (reference: QuantizedReduceProd)."""
         over = self.over(input, axes)
-        if prod(input.shape) == 0:
-            return self.run(xp, input, axes)
         (scale, zero_point), output = affine(self.ins[0]), affine(self.outs[0])
+        if prod(input.shape) == 0:  # the reference writes nothing there: 1, as near as it can be stored
+            one = np.array(round(1 / float(output.scale)) + int(output.zero_point))
+            return xp.full(self._remaining(input.shape, over), saturate(np, one, input.dtype), dtype=input.dtype)
         last = xp.moveaxis(input.astype(np.int64) - zero_point, over, range(-len(over), 0))
         kept = last.shape[: input.ndim - len(over)]
         factors = last.reshape((*kept, -1))

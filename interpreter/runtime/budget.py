@@ -115,15 +115,15 @@ class Budget:
 
 
 class Deadline:
-    """When a call has to be over."""
+    """When a call has to be over. `of`: who takes the argument `deadline_ms` that said so."""
 
-    def __init__(self, allowed_ms: float) -> None:
-        self._allowed_ms, self.end = allowed_ms, monotonic() + allowed_ms / 1e3
+    def __init__(self, allowed_ms: float, of: str = "Limits") -> None:
+        self._allowed_ms, self._of, self.end = allowed_ms, of, monotonic() + allowed_ms / 1e3
 
     def check(self) -> None:
         """Raise LimitError if it has passed."""
         if monotonic() > self.end:
-            raise beyond("The call goes on for longer", "deadline_ms", self._allowed_ms)
+            raise beyond("The call goes on for longer", "deadline_ms", self._allowed_ms, of=self._of)
 
     def watching(self, observer: Observer | None) -> Observer:
         """An observer that checks the deadline after each node."""

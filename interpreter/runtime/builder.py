@@ -66,7 +66,15 @@ class PlanBuilder:
             preset=tuple(self._preset),
             inputs=self._inputs,
             variables=tuple((slot, tensor) for tensor, slot in self._variables.items()),
+            whole=self._whole(),
         )
+
+    def _whole(self) -> Run | None:
+        """The only step, if it takes the inputs as they come and nothing is to be done beside it."""
+        step = self._steps[0] if len(self._steps) == 1 else None
+        if not isinstance(step, Run) or step.inputs != self._inputs or step.texts or self._variables:
+            return None
+        return step
 
     def _dead(self, keep_all: bool) -> list[tuple[int, ...]]:
         """For each step, the slots that are made in the call and that it is the last to read."""

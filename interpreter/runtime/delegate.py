@@ -129,6 +129,7 @@ class BoundNode:
     op: Op
     ins: tuple[TensorSpec | None, ...]
     outs: tuple[TensorSpec, ...]
+    refused: str | None  # why the op can't run with these specs (`checks.refusal`), whichever delegate is asked
 
 
 @dataclass(frozen=True, slots=True, eq=False)

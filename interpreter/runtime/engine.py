@@ -29,13 +29,15 @@ from ..graph import Graph, Model, Shape, Tensor, TensorSpec
 from ..limits import DEFAULT_LIMITS, Limits, beyond
 from ..ops.base import ControlOp, Op
 from ..ops.binding import UnknownOp
+from ..ops.checks import refusal
 from ..ops.control import CallOnce
 from ..ops.flex import Flex
+from ..sharing import settle
 from .access import NO_ACCESS, Access, access_of
 from .budget import Budget, Deadline, peak_bytes
 from .builder import PlanBuilder
 from .cache import HeldKey, OptionalShape, PlanCache, PlanKey
-from .delegate import HOST, BoundNode, Delegate, Space
+from .delegate import HOST, BoundNode, Delegate, Executable, Space
 from .forks import survives_forks
 from .held import VariableName, variables_read
 from .lane import Lane, Observer
@@ -217,6 +219,7 @@ class Engine:
             self.budget.check_arena(peak, node, graph.where(node))
         builder = PlanBuilder(graph, resolved, choices, spaces, devices=devices, donated=donated)
         plan = replace(builder.build(units(choices), keep_all), access=self._access_of(graph), peak=peak)
+        settle()
         self._log(plan)
         return plan
 
@@ -235,7 +238,9 @@ class Engine:
                     continue
                 body = graphs[index]
                 ops = zip(body.nodes, self._resolver.ops(body), strict=True)
-                doubtful = [BoundNode(n, o, o.ins, o.outs) for n, o in ops if isinstance(o, UnknownOp | Flex)]
+                doubtful = [
+                    BoundNode(n, o, o.ins, o.outs, refusal(o, o.ins)) for n, o in ops if isinstance(o, UnknownOp | Flex)
+                ]
                 choose(body, doubtful, self.delegates, None)
                 self._checked.add(index)
                 try:
@@ -325,12 +330,15 @@ class Engine:
                 if lane.borrowed:
                     self._release(lane)
 
-    def call_on_host(self, plan: Plan, arrays: Sequence[np.ndarray], tensors: Sequence[int]) -> list[np.ndarray]:
-        """The same with all on the host. Where no other call and no device has to do with it, it takes less time."""
+    def call_on_host(self, plan: Plan, arrays: Sequence[np.ndarray], tensors: Sequence[int]) -> Sequence[np.ndarray]:
+        """The same with all on the host. Where no other call and no device has to do with it, it takes less time; even
+        less where the plan is one step."""
         if self._is_plain and plan.access is NO_ACCESS:
             lane = Lane(self.state, self.observer, budget=self.budget, peak=plan.peak)
             if self.recorder is not None:
                 lane.recording = self._recording
+            elif plan.whole is not None and plan.whole.partition.outputs == tensors:
+                return _directly(plan.whole.executable, lane, arrays)
             slots = _quietly(plan, arrays, lane, self)
             return [slots[plan.kept[tensor][0]] for tensor in tensors]
         return [array for _, array in self.call(plan, [Value(HOST, array) for array in arrays], tensors)]
@@ -469,6 +477,11 @@ def _waited(recording: Recording, work: Callable[[], T]) -> T:
 @np.errstate(all="ignore")  # takes half as long as a `with`
 def _quietly(plan: Plan, arrays: Sequence[np.ndarray], lane: Lane, engine: Engine) -> list[Any]:
     return plan.run(arrays, lane, engine)
+
+
+@np.errstate(all="ignore")
+def _directly(executable: Executable, lane: Lane, arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    return executable(lane, arrays)
 
 
 def _note(last: dict[int, tuple[Plan, list[Any]]], watch: Watch | None, body: Plan, slots: list[Any]) -> None:

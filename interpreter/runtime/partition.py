@@ -11,7 +11,6 @@ from ..errors import DelegationError, PolicyError, TfliteError, UnsupportedError
 from ..graph import ABSENT, Array, Graph
 from ..ops.base import ControlOp, StatefulOp
 from ..ops.binding import UnknownOp
-from ..ops.checks import refusal
 from ..ops.variables import Hashtable, VarHandle
 from .delegate import HOST, BoundNode, Delegate, Executable, Partition, Refusal
 from .lane import Lane
@@ -116,7 +115,7 @@ class Nobody:
 
 def _first(graph: Graph, bound: BoundNode, delegates: Sequence[Delegate]) -> Choice:
     is_control = isinstance(bound.op, ControlOp)
-    if is_control and refusal(bound.op, bound.ins) is None:
+    if is_control and bound.refused is None:
         return Choice(bound, None, tuple((d.name, "control flow runs between partitions.") for d in delegates))
     refusals: list[tuple[str, str]] = []
     for delegate in () if is_control else delegates:
@@ -135,7 +134,7 @@ def best_refusal(bound: BoundNode, refusals: Sequence[tuple[str, str]]) -> Refus
     """The sentence that says best why no delegate takes a node, given what each of them said."""
     asked = [s for _, s in refusals if isinstance(s, Refusal)]
     said = "; ".join(f"{name}: {sentence}" for name, sentence in refusals) or "there is no delegate."
-    return asked[-1] if asked else Refusal(refusal(bound.op, bound.ins) or said)
+    return asked[-1] if asked else Refusal(bound.refused or said)
 
 
 def units(choices: Sequence[Choice]) -> list[Unit]:

@@ -297,6 +297,7 @@ class Plan:
     dead: tuple[tuple[int, ...], ...] = ()  # for each step, slots that neither later ones nor the caller read
     access: Access = NO_ACCESS
     peak: int = 0  # bytes that results take at a time, as far as shapes are known
+    whole: Run | None = None  # the only step, where that takes the inputs as they come
 
     def run(self, arrays: Sequence[Array], lane: Lane, invoker: Invoker) -> list[Any]:
         """Run all steps on `arrays`, which live where the plan was made for; returns the slots."""

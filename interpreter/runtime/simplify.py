@@ -138,11 +138,12 @@ class Resolver:
             if not open_states.keys().isdisjoint(node.inputs):
                 _close_states(node, op, specs, open_states)
             ins = tuple(None if i == ABSENT else specs[i] for i in node.inputs)
-            outs = tracker.passed(node, op, ins, self._node_outputs(graph, node, op, ins, fixed, depth))
+            given, refused = self._node_outputs(graph, node, op, ins, fixed, depth)
+            outs = tracker.passed(node, op, ins, given)
             for index, spec in zip(node.outputs, outs, strict=True):
                 if index not in variables:  # which stay what they are declared as
                     specs[index] = spec
-            bound.append(BoundNode(node, op, ins, tuple(outs)))
+            bound.append(BoundNode(node, op, ins, tuple(outs), refused))
         return specs, bound
 
     def _enter(self, graph: Graph, depth: int) -> None:
@@ -158,17 +159,19 @@ class Resolver:
 
     def _node_outputs(
         self, graph: Graph, node: Node, op: Op, ins: Sequence[TensorSpec | None], fixed: set[int], depth: int
-    ) -> Sequence[TensorSpec]:
+    ) -> tuple[Sequence[TensorSpec], str | None]:
+        """The specs of a node's outputs, and why its op can't run, if so."""
         try:
+            refused = refusal(op, ins)
             if isinstance(op, ControlOp):
-                return self._control_outputs(op, ins, depth)
-            if refusal(op, ins):  # only a delegate of the caller's may run it; nothing is known of its results
-                return tuple(replace(s, shape=None, value=None) for s in op.outs)
+                return self._control_outputs(op, ins, depth), refused
+            if refused:  # only a delegate of the caller's may run it; nothing is known of its results
+                return [s.known(None) for s in op.outs], refused
             outs = infer_outputs(op, ins)
             self._budget.check_node(graph, node, op, outs)
             if op.pure and not op.host_only and all(s is None or s.value is not None for s in ins):
                 outs = self._fold(graph, node, op, ins, outs, fixed)
-            return outs
+            return outs, None
         except BODY_ERRORS as error:
             if (named := node_error(error, graph, node)) is error:
                 raise
@@ -192,7 +195,7 @@ class Resolver:
             if declared.type is not given.type:
                 raise GraphError(f"output {place} of {op.name} is {declared.type.name.lower()}, its subgraphs give "
                                  f"{given.type.name.lower()}")  # fmt: skip
-        return [replace(declared, shape=s.shape, value=None) for declared, s in zip(op.outs, results, strict=True)]
+        return [declared.known(s.shape) for declared, s in zip(op.outs, results, strict=True)]
 
     def _fold(self, graph: Graph, node: Node, op: Op, ins: Sequence[TensorSpec | None],
               outs: tuple[TensorSpec, ...], fixed: set[int]) -> tuple[TensorSpec, ...]:  # fmt: skip
@@ -217,7 +220,7 @@ class Resolver:
         if is_fixed:
             self._constants[graph.index, node.index] = values
             fixed.update(node.outputs)
-        return tuple(replace(s, shape=v.shape, value=v) for s, v in zip(outs, values, strict=True))
+        return tuple(s.known(v.shape, v) for s, v in zip(outs, values, strict=True))
 
     def _has_room(self, nbytes: int) -> bool:
         """Whether further folded values may be kept; counts them if so."""

@@ -10,6 +10,7 @@ import numpy as np
 from tflite_cupy.interpreter.format.flexbuffer import write_flexbuffer
 from tflite_cupy.interpreter.graph import ABSENT, Graph
 from tflite_cupy.interpreter.ops.binding import bind
+from tflite_cupy.interpreter.ops.checks import refusal
 from tflite_cupy.interpreter.runtime.delegate import BoundNode, Delegate, Partition
 from tflite_cupy.interpreter.runtime.lane import Lane
 from tflite_cupy.interpreter.runtime.state import State
@@ -18,7 +19,9 @@ from tflite_cupy.interpreter.runtime.state import State
 def whole(graph: Graph) -> Partition:
     """All nodes of a graph, with the specs that the file declares."""
     ops = (bind(node, graph) for node in graph.nodes)
-    nodes = tuple(BoundNode(node, op, op.ins, op.outs) for node, op in zip(graph.nodes, ops, strict=True))
+    nodes = tuple(
+        BoundNode(node, op, op.ins, op.outs, refusal(op, op.ins)) for node, op in zip(graph.nodes, ops, strict=True)
+    )
     read = {tensor for node in graph.nodes for tensor in node.inputs} - {ABSENT}
     constants = {t: data for t in read if (data := graph.tensors[t].data) is not None}
     return Partition(graph, nodes, graph.inputs, graph.outputs, constants)

@@ -25,7 +25,7 @@ except MissingDependencyError as error:
 
 from .test_onednn import Watched, check, close, normal
 
-RNG = np.random.default_rng(17)
+SEED = 17
 LAYER_NORM = ["MEAN", "SQUARED_DIFFERENCE", "MEAN", "ADD", "RSQRT", "MUL", "MUL", "SUB", "MUL", "ADD"]
 
 
@@ -35,7 +35,11 @@ def _every_node_is_worth_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Stored(GraphBuilder):
-    """Graphs of int8 tensors."""
+    """Graphs of int8 tensors, with the same weights whatever was made before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rng = np.random.default_rng(SEED)
 
     def image(self, shape: tuple[int, ...], scale: float, zero_point: int) -> int:
         """An input."""
@@ -51,12 +55,14 @@ class Stored(GraphBuilder):
         result = self.stored(self._tensors[inputs[0]].shape, scale, zero_point)
         return self.op(name, inputs, [result], **attributes)[0]
 
-    def conv(self, x: int, scale: float, zero_point: int, **attributes: Any) -> int:
-        """A convolution of 1 x 1 that keeps the number of channels."""
+    def conv(self, x: int, scale: float, zero_point: int, unit: int = 1, **attributes: Any) -> int:
+        """A convolution of 1 x 1 that keeps the number of channels; weights and biases are multiples of `unit`."""
         channels = self._tensors[x].shape[-1]
         steps = Quantization(np.full(channels, 0.002, np.float32), np.zeros(channels, np.int64), 0)
-        weights = self.constant(RNG.integers(-127, 128, (channels, 1, 1, channels)), np.int8, q=steps)
-        bias = self.constant(RNG.integers(-2000, 2000, channels), np.int32)
+        most = 127 // unit
+        values = self.rng.integers(-most, most + 1, (channels, 1, 1, channels))
+        weights = self.constant(unit * values, np.int8, q=steps)
+        bias = self.constant(unit * self.rng.integers(-2000 // unit, 2000 // unit, channels), np.int32)
         return self.node("CONV_2D", [x, weights, bias], scale, zero_point, **attributes)
 
 
@@ -75,7 +81,7 @@ def agree(b: GraphBuilder, outputs: list[int], given: np.ndarray, steps: int) ->
 
 
 def pixels(*shape: int) -> np.ndarray:
-    return RNG.integers(-128, 128, shape).astype(np.int8)
+    return np.random.default_rng(SEED).integers(-128, 128, shape).astype(np.int8)
 
 
 def test_light_steps_have_one_thread() -> None:
@@ -119,11 +125,20 @@ def test_function_and_residual(activation: Activation) -> None:
 
 
 def test_results_that_others_read_are_rounded() -> None:
+    """Accumulators are multiples of 32, of which 15 are a step of the result: none lies near the middle of two, where
+    the two roundings of the reference kernel may come to the other."""
     b = Stored()
-    x = b.conv(b.image((1, 12, 12, 32), 0.02, -3), 0.05, 2)
+    x = b.conv(b.image((1, 12, 12, 32), 0.02, -3), 32 * 15 * 0.02 * 0.002, 2, unit=32)
     gate = b.node("LOGISTIC", [x], 1 / 256, -128)
     names = agree(b, [b.node("TANH", [x], 1 / 128, 0), gate], pixels(1, 12, 12, 32), steps=1)
     assert names == [["CONV_2D"], ["LOGISTIC"], ["TANH"]]
+
+
+def test_scales_beyond_what_floats_hold_saturate() -> None:
+    b = Stored()
+    made = model(b.graph([b.conv(b.image((1, 12, 12, 32), 1e30, -3), 1e-20, 2)]))
+    (result,) = call(Engine(made, [Watched()]), pixels(1, 12, 12, 32))
+    assert set(np.unique(result)) == {-128, 127}
 
 
 def test_products_of_bytes_that_would_not_be_exact_are_no_primitives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +219,7 @@ def test_columns_that_are_repeated_for_each_image(shape: tuple[int, ...]) -> Non
 def test_products_of_columns_of_bytes(shape: tuple[int, ...]) -> None:
     b = Stored()
     x = b.image(shape, 0.03, 5)
-    column = b.constant(RNG.integers(-128, 128, (1, *shape[1:])), np.int8, q=_scale(0.02, -9))
+    column = b.constant(b.rng.integers(-128, 128, (1, *shape[1:])), np.int8, q=_scale(0.02, -9))
     given = pixels(*shape)
     made = model(b.graph([b.node("MUL", [x, column], 0.05, 3)]))
     (got,), (want,) = (call(Engine(made, [each]), given) for each in (Watched(), CpuDelegate(1, "numpy")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import re
+import tracemalloc
 import weakref
 from pathlib import Path
 
@@ -13,9 +13,12 @@ from networks import mobilenet_v2
 
 from tests.build import F32, GraphBuilder, model
 from tests.engines import call
+from tests.residency import needs_maps, resident_kb
 from tests.threads import side_by_side
 from tflite_cupy.delegates.cpu import kernels_in_use
-from tflite_cupy.delegates.cpu.onednn import arenas
+from tflite_cupy.delegates.cpu.onednn import arenas, binding, primitive
+from tflite_cupy.delegates.cpu.onednn.binding import Handle, Query, library
+from tflite_cupy.delegates.cpu.onednn.primitive import Attributes, Layout
 from tflite_cupy.delegates.cpu.onednn.program import Program
 from tflite_cupy.delegates.cpu.onednn.steps import Execution
 from tflite_cupy.delegates.cpu.onednn.weights import LARGE, Slab
@@ -31,8 +34,6 @@ except MissingDependencyError as error:
     pytest.skip(str(error), allow_module_level=True)
 
 from .test_onednn import Watched, normal
-
-MAPS = Path("/proc/self/smaps")
 
 
 def network() -> Model:
@@ -51,13 +52,6 @@ def large_product(rows: int = 1024, columns: int = 2048) -> bytes:
     x = b.input(F32, [1, columns], "x")
     weights = b.constant(np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32))
     return write_model(model(b.graph([b.add("FULLY_CONNECTED", [x, weights, -1], [1, rows])])))
-
-
-def resident_kb(path: Path) -> int:
-    """Of a mapped file, in this process."""
-    maps = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", MAPS.read_text(), flags=re.MULTILINE)
-    found = (re.search(r"^Rss: +(\d+) kB", each, re.MULTILINE) for each in maps if str(path) in each)
-    return sum(int(match[1]) for match in found if match)
 
 
 def test_one_call_at_a_time_has_an_arena() -> None:
@@ -152,7 +146,6 @@ def test_packed_weights_are_found_when_their_first_owner_is_gone(tmp_path: Path)
     assert kept[0] is kept[1]
 
 
-@pytest.mark.skipif(not MAPS.exists(), reason="the system does not tell which pages are resident")
 def products(*weights: np.ndarray) -> bytes:
     """x float32 [1, n] -> for each of the weights their product with it."""
     b = GraphBuilder()
@@ -177,6 +170,7 @@ def test_a_file_that_is_written_over_is_not_taken_for_what_it_was(tmp_path: Path
     np.testing.assert_allclose(before[-1], x @ old.T, rtol=1e-4, atol=1e-3)
 
 
+@needs_maps
 def test_the_file_of_packed_weights_is_not_resident(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(large_product())
@@ -189,6 +183,34 @@ def test_the_file_of_packed_weights_is_not_resident(tmp_path: Path) -> None:
     assert resident_kb(path) > weights.nbytes // 1024 // 2
 
 
+@needs_maps
+def test_what_calls_read_keeps_nothing_of_the_file(tmp_path: Path) -> None:
+    """Biases, permutations and operands of elementwise nodes, between the weights of products."""
+    path, rng, b = tmp_path / "model.tflite", np.random.default_rng(0), GraphBuilder()
+    x = image = b.input(F32, [1, 512], "x")
+    for _ in range(6):
+        weights = b.constant(rng.normal(size=(512, 512)).astype(np.float32) / 32)
+        bias, other = (b.constant(rng.normal(size=(1, 512)).astype(np.float32)) for _ in range(2))
+        x = b.add("FULLY_CONNECTED", [x, weights, b.constant(np.arange(512, dtype=np.float32))], [1, 512])
+        x = b.add("MAXIMUM", [b.add("TRANSPOSE", [b.add("MUL", [x, bias], [1, 512]), b.constant([0, 1])], [1, 512]),
+                              other], [1, 512])  # fmt: skip
+    path.write_bytes(write_model(model(b.graph([b.add("ADD", [x, image], [1, 512])]))))
+    engine, row = Engine(load_model(path), [Watched()]), normal(1, 512)
+    (first,) = call(engine, row)
+    np.testing.assert_array_equal(call(engine, row)[0], first)
+    assert resident_kb(path) < 6 * 512 * 512 * 4 // 1024 // 10
+
+
+def test_a_primitive_answers_for_itself() -> None:
+    """What describes it while it is made takes more than what is left of it, and goes."""
+    layout = Layout.of((4, 4), np.float32)
+    made = primitive.matmul(library(), layout, layout.packed, None, layout, Attributes())
+    gc.collect()
+    assert made.implementation
+    assert library().nbytes(library().query(made.description, Query.DST)) == 64
+    assert not isinstance(made.description, Handle)
+
+
 def test_a_slab_gives_pieces_side_by_side_until_it_is_full() -> None:
     slab = Slab(LARGE)
     first, second = slab.take(100), slab.take(LARGE)
@@ -198,3 +220,22 @@ def test_a_slab_gives_pieces_side_by_side_until_it_is_full() -> None:
     small = Slab(LARGE - 1).take(64)
     assert isinstance(small.base, np.ndarray)
     assert small.base.nbytes < LARGE
+
+
+def test_looking_up_functions_keeps_no_names() -> None:
+    functions, kept = library(), list[object]()
+
+    def made() -> int:
+        """Bytes that the binding holds after making objects at changing addresses."""
+        tracemalloc.start()
+        try:
+            for _ in range(1000):
+                functions.layout((2, 3), np.dtype(np.float32))
+                kept.append(bytes(41))  # of the size of a name, so that the next one is elsewhere
+            found = tracemalloc.take_snapshot().statistics("filename")
+        finally:
+            tracemalloc.stop()
+        return sum(each.size for each in found if each.traceback[0].filename == binding.__file__)
+
+    made()
+    assert made() < 10_000  # 1,000 names would be 80 KB

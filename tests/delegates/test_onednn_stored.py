@@ -11,7 +11,9 @@ from tests.build import F32, GraphBuilder
 from tests.engines import call
 from tests.ops.harness import Case, arrays, const, one_op, one_op_model, q
 from tflite_cupy.delegates.cpu import kernels_in_use
-from tflite_cupy.delegates.cpu.onednn import compiler
+from tflite_cupy.delegates.cpu.onednn import compiler, primitive
+from tflite_cupy.delegates.cpu.onednn.binding import Arg, Query, library
+from tflite_cupy.delegates.cpu.onednn.primitive import Attributes, Layout
 from tflite_cupy.interpreter.errors import MissingDependencyError
 from tflite_cupy.interpreter.graph import TensorType
 from tflite_cupy.interpreter.ops.base import Activation
@@ -103,3 +105,18 @@ def test_attention() -> None:
     back = b.add("TRANSPOSE", [mixed, b.constant(axes(0, 2, 1, 3))], [1, 64, 4, 24])
     joined = b.add("RESHAPE", [back, b.constant(axes(1, 64, 96))], [1, 64, 96])
     check(b, [b.add("FULLY_CONNECTED", [joined, *weights[1]], keep_num_dims=True)], normal(1, 64, 96) / 10)
+
+
+@pytest.mark.parametrize(("units", "depth"), [(5, 7), (64, 96), (1000, 33)])
+def test_columns_of_bytes_are_packed_as_rows_are(monkeypatch: pytest.MonkeyPatch, units: int, depth: int) -> None:
+    monkeypatch.setattr(library(), "multiplies_bytes", True)
+    weights = np.random.default_rng(0).integers(-127, 128, (units, depth)).astype(np.int8)
+    columns, rows = Layout.of((units, depth), np.int8, (1, 0)), Layout.of((depth, units), np.int8)
+    src, dst = Layout.of((1, depth), np.int8), Layout.of((1, units), np.int8)
+    attributes = Attributes((), {Arg.WEIGHTS: 2}, {Arg.SRC: 0})
+    made = primitive.matmul(library(), src, rows.packed, None, dst, attributes)
+    target = library().query(made.description, Query.WEIGHTS)
+    packed = [np.zeros(library().nbytes(target), np.uint8) for _ in range(2)]
+    primitive.pack(library(), weights, columns, target, packed[0])
+    primitive.pack(library(), weights.T, rows, target, packed[1])
+    np.testing.assert_array_equal(*packed)

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.build import F32, GraphBuilder
+from tests.build import model as built
 from tests.format.samples import convolution, difference, strings
 from tests.format.surgery import Patient, edited, part
 from tflite_cupy.interpreter.errors import InputError, ModelError, TfliteError
+from tflite_cupy.interpreter.format import tensors
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.writer import write_model
 from tflite_cupy.interpreter.graph import Model
@@ -46,7 +49,8 @@ def test_a_path(file: Path) -> None:
         assert difference(load_model(source), load_model(data)) is None
 
 
-def test_a_file_is_mapped_and_its_constants_are_views(file: Path) -> None:
+def test_a_file_is_mapped_and_its_constants_are_views(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensors, "SMALL", 0)
     model = load_model(file)
     assert isinstance(model.keepalive, mmap.mmap)
     held = np.frombuffer(model.keepalive, np.uint8)
@@ -54,6 +58,20 @@ def test_a_file_is_mapped_and_its_constants_are_views(file: Path) -> None:
     copied = {tensor.type.name for tensor in constants(model) if not np.shares_memory(tensor.data, held)}
     assert shared == {"INT8", "INT32", "FLOAT16", "FLOAT32"}
     assert copied == {"INT4", "INT32"}  # packed; without elements
+
+
+def test_small_constants_leave_the_file_alone(tmp_path: Path) -> None:
+    b, path = GraphBuilder(), tmp_path / "model.tflite"
+    x = b.input(F32, [1, 300], "x")
+    small, large = (np.arange(size, dtype=np.float32) for size in (1, 300))
+    path.write_bytes(write_model(built(b.graph([b.add("ADD", [b.add("ADD", [x, b.constant(small)], [1, 300]),
+                                                              b.constant(large)], [1, 300])]))))  # fmt: skip
+    read = load_model(path)
+    held = np.frombuffer(read.keepalive, np.uint8)
+    assert [np.shares_memory(tensor.data, held) for tensor in constants(read)] == [False, True]
+    for tensor, values in zip(constants(read), (small, large), strict=True):
+        np.testing.assert_array_equal(tensor.data, values)
+        assert not tensor.data.flags.writeable
 
 
 def constants(model: Model) -> list[Any]:

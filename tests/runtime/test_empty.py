@@ -160,11 +160,16 @@ MOVES = [
     case("MATRIX_SET_DIAG", f(0, 2, 2), f(0, 2), to=(0, 2, 2)),
     case("DYNAMIC_UPDATE_SLICE", f(3, 2), f(0, 2), ints(1, 0), to=f(3, 2)),
 ]  # fmt: skip
+NO_STEPS = q(np.zeros((0, 2), np.int8), 0.5, 3)
+UNWRITTEN = [  # which the reference leaves as its memory was: the stored integer nearest to 1
+    case("REDUCE_PROD", NO_STEPS, ints(0), to=np.full(2, 11, np.int8), outputs=[q(None, 0.125, 3, type=I8)]),
+    case("REDUCE_PROD", NO_STEPS, ints(0), to=np.full(2, 127, np.int8), outputs=[q(None, 0.001, 3, type=I8)]),
+]
 CASES = [*BATCHES, *PRODUCTS, *QUANTIZED, *REDUCTIONS, *MOVES]
 
 
 @pytest.mark.parametrize("device", [False, True], ids=["cpu", "fake gpu"])
-@pytest.mark.parametrize(("case", "expected"), CASES)
+@pytest.mark.parametrize(("case", "expected"), [*CASES, *UNWRITTEN])
 def test_operators_take_tensors_without_elements(case: Case, expected: Sequence[Any], device: bool) -> None:
     content = lite.write_model(one_op_model(case))
     interpreter = lite.Interpreter(model_content=content, device="cpu", delegates=[FakeGpuDelegate()] if device else [])

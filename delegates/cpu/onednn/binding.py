@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from functools import cache, cached_property
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,10 @@ from ....interpreter.errors import KernelError, MissingDependencyError
 NAMES = ("libdnnl.so.3", "libdnnl.3.dylib", "dnnl.dll")
 MAX_DIMS = 12
 
-SPINS = "1000"
-"""Turns for which a thread of OpenMP looks for work before it sleeps. By default these are 300,000: where another
-program has one of the processors, each wait for a thread then takes a turn of the scheduler, and a call 100 times as
-long."""
+SPINS = "8000"
+"""Turns for which a thread of OpenMP looks for work before it sleeps: some 80 us, which most often lasts until the next
+primitive. By default these are 300,000: where another program has one of the processors, a call then takes 100 times as
+long; with these it is 5 times, until `threaded.py` notices."""
 
 _UNIMPLEMENTED = 3
 _STATUS = {1: "out of memory", 2: "invalid arguments", 3: "unimplemented", 5: "runtime error"}
@@ -168,13 +169,19 @@ class Library:
 
     def call(self, name: str, *arguments: Any) -> None:
         """Call a function that returns a status."""
-        self.check(getattr(self._functions, name)(*arguments), name)
+        if status := getattr(self._functions, name)(*arguments):
+            self.check(status, name)
 
     def make(self, kind: str, name: str, *arguments: Any) -> Handle:
         """Call a function that creates an object; `kind` names the function that destroys it."""
         pointer = ctypes.c_void_p()
-        self.call(name, ctypes.byref(pointer), *arguments)
-        return Handle(pointer, getattr(self._functions, f"dnnl_{kind}_destroy"))
+        if status := self._function(name)(ctypes.byref(pointer), *arguments):
+            self.check(status, name)
+        return Handle(pointer, self._function(f"dnnl_{kind}_destroy"))
+
+    def _function(self, name: str) -> Any:
+        """A function by a name that may be made anew each time; of such, Python's look-ups would keep thousands."""
+        return getattr(self._functions, intern(name))
 
     def stream(self) -> Handle:
         """A queue for one call at a time."""
@@ -188,15 +195,21 @@ class Library:
         create = "dnnl_memory_desc_create_with_strides"
         return self.make("memory_desc", create, len(shape), dims(shape), _DATA_TYPES[dtype], dims(strides))
 
+    def description(self, primitive: Handle) -> ctypes.c_void_p:
+        """The descriptor that belongs to a primitive."""
+        found = ctypes.c_void_p()
+        self.call("dnnl_primitive_get_primitive_desc", primitive, ctypes.byref(found))
+        return found
+
     def nbytes(self, layout: Any) -> int:
         """Bytes that memory of a layout takes."""
         return int(self._functions.dnnl_memory_desc_get_size(layout))
 
-    def query(self, description: Handle, what: Query, index: int = 0) -> ctypes.c_void_p:
+    def query(self, description: Handle | ctypes.c_void_p, what: Query, index: int = 0) -> ctypes.c_void_p:
         """A layout that belongs to a primitive descriptor."""
         return ctypes.c_void_p(self._functions.dnnl_primitive_desc_query_md(description, int(what), index))
 
-    def implementation(self, description: Handle) -> str:
+    def implementation(self, description: Handle | ctypes.c_void_p) -> str:
         """Name of the code that a primitive runs."""
         name = ctypes.c_char_p()
         self.call("dnnl_primitive_desc_query", description, int(Query.IMPLEMENTATION), 0, ctypes.byref(name))

@@ -122,7 +122,7 @@ class Chains:
         found: list[Link] = []
         tensor, spec = self._nodes[position].node.outputs[0], self._nodes[position].outs[0]
         count = 0
-        if head.shift is None and spec.type is not TensorType.FLOAT32:
+        if not head.is_stored and spec.type is not TensorType.FLOAT32:
             return found
         while tensor not in self._leaving:
             link = self._next(tensor, spec, head)
@@ -140,21 +140,21 @@ class Chains:
         if len(readers) != 1:
             return None
         bound = self._nodes[readers[0]]
-        if bound.outs[0].shape != spec.shape or not (is_float(bound) if head.shift is None else is_stored(bound)):
+        if bound.outs[0].shape != spec.shape or not (is_stored(bound) if head.is_stored else is_float(bound)):
             return None
         if len(bound.node.inputs) > 1:
             return self._with_operand(bound, readers[0], tensor, spec, head)
         post = unary(bound)
-        if post is None or (head.shift is not None and bound.op.name not in STORED_FUNCTIONS):
+        if post is None or (head.is_stored and bound.op.name not in STORED_FUNCTIONS):
             return None
-        post_ops = (post,) if head.shift is None else of_real(spec, bound.outs[0], post, head.shift)
+        post_ops = of_real(spec, bound.outs[0], post) if head.is_stored else (post,)
         return Link((readers[0],), post_ops, None, bound.node.outputs[0])
 
     def _with_operand(
         self, bound: BoundNode, position: int, tensor: int, spec: TensorSpec, head: Recipe
     ) -> Link | None:
         kind, inputs, result = binary(bound), bound.node.inputs, bound.node.outputs[0]
-        if isinstance(bound.op, Prelu) and head.shift is None:
+        if isinstance(bound.op, Prelu) and not head.is_stored:
             post = slopes(bound, spec, head.order) if inputs[0] == tensor and head.abreast == 1 else None
             return None if post is None else Link((position,), (post,), inputs[1], result)
         if kind is None or len(inputs) != 2 or inputs[0] == inputs[1]:
@@ -168,8 +168,8 @@ class Chains:
         if layout is None:
             return None
         post_ops: tuple[PostOp, ...] | None = (Binary(kind[0], layout), *kind[1])
-        if head.shift is not None:
-            post_ops = added(bound, (spec, other), layout, head.shift) if bound.op.name == "ADD" else None
+        if head.is_stored:
+            post_ops = added(bound, (spec, other), layout) if bound.op.name == "ADD" else None
         return None if post_ops is None else Link((position,), post_ops, inputs[1 - side], result)
 
     def _swish(self, tensor: int, spec: TensorSpec, readers: Sequence[int], head: Recipe) -> Link | None:
@@ -181,11 +181,11 @@ class Chains:
             return None
         kind = second.op.fused_activation_function  # type: ignore[attr-defined]
         after, swish = activation(kind), Eltwise(Algorithm.SWISH, 1.0)
-        if head.shift is None:
+        if not head.is_stored:
             post_ops = None if after is None or not is_float(first) else (swish, *after)
         else:
             is_plain = kind is Activation.NONE and is_stored(first) and is_stored(second)
-            post_ops = of_real(spec, second.outs[0], swish, head.shift) if is_plain else None
+            post_ops = of_real(spec, second.outs[0], swish) if is_plain else None
         return None if post_ops is None else Link(tuple(sorted(readers)), post_ops, None, result)
 
 

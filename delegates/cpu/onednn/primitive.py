@@ -133,13 +133,19 @@ def make_layout(library: Library, layout: Layout) -> Handle:
     return library.layout(layout.shape, layout.dtype, layout.strides)
 
 
+@lru_cache(maxsize=8)
+def _no_attributes(library: Library) -> Handle:
+    return Attributes().make(library)
+
+
 class Primitive:
     """One compiled operation."""
 
     def __init__(self, library: Library, description: Handle) -> None:
-        self.library, self.description = library, description
+        self.library = library
         self.handle = library.make("primitive", "dnnl_primitive_create", description)
-        self.scratch = library.nbytes(library.query(description, Query.SCRATCHPAD))
+        self.description = library.description(self.handle)  # its own copy: `description` takes 25 to 45 kB, and can go
+        self.scratch = library.nbytes(library.query(self.description, Query.SCRATCHPAD))
         if self.implementation.startswith("ref"):
             raise Unimplemented("only a reference implementation")
 
@@ -300,27 +306,43 @@ def _made(library: Library, kind: str, attributes: Attributes, *arguments: Any) 
 
 def pack(library: Library, array: np.ndarray, layout: Layout, target: Any, packed: np.ndarray) -> None:
     """Write a constant in the layout that a primitive likes best to the bytes `packed`."""
+    array = np.ascontiguousarray(array)
+    if layout.dtype.itemsize == 1 and layout.strides == (1, layout.shape[0]):  # packing columns of bytes takes long
+        rows, turned = Layout.of(layout.shape, layout.dtype), np.empty(layout.shape, layout.dtype)
+        _reorder(library, array, layout, make_layout(library, rows), turned)
+        array, layout = turned, rows
+    _reorder(library, array, layout, target, packed)
+
+
+def _reorder(library: Library, array: np.ndarray, layout: Layout, target: Any, result: np.ndarray) -> None:
+    """Write a C-contiguous array to another in another layout."""
     source = make_layout(library, layout)
     description = library.make(
         "primitive_desc", "dnnl_reorder_primitive_desc_create", source, library.engine, target, library.engine,
-        Attributes().make(library),
+        _no_attributes(library),
     )  # fmt: skip
     reorder = Primitive(library, description)
-    scratch = aligned(max(reorder.scratch, 1))
-    array = np.ascontiguousarray(array)
+    scratch = aligned(reorder.scratch)
     places: dict[int, Handle] = {
-        Arg.SRC: library.memory(source, array.ctypes.data),
-        Arg.DST: library.memory(target, packed.ctypes.data),
-        Arg.SCRATCHPAD: library.memory(library.query(description, Query.SCRATCHPAD), scratch.ctypes.data),
+        Arg.SRC: library.memory(source, address(array)),
+        Arg.DST: library.memory(target, address(result)),
     }
+    if reorder.scratch:
+        places[Arg.SCRATCHPAD] = library.memory(library.query(description, Query.SCRATCHPAD), address(scratch))
     library.check(library.execute(reorder.handle, library.stream(), len(places), arguments(places)), "reorder")
 
 
 def aligned(nbytes: int) -> np.ndarray:
     """uint8 [nbytes] that starts at a multiple of 64."""
     space = np.empty(nbytes + 64, np.uint8)
-    start = -space.ctypes.data % 64
+    start = -address(space) % 64
     return space[start : start + nbytes]
+
+
+def address(array: np.ndarray) -> int:
+    """Where the first element of an array lies."""
+    first: int = array.__array_interface__["data"][0]
+    return first
 
 
 def arguments(places: Mapping[int, Handle]) -> Any:

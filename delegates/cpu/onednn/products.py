@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from ....interpreter.graph import ABSENT, TensorSpec, TensorType
-from ....interpreter.ops.conv import Conv2D
+from ....interpreter.ops.conv import Conv2D, DepthwiseConv2D
 from ....interpreter.ops.matmul import FullyConnected
+from ....interpreter.ops.shared.fixedpoint import activation_range
 from ....interpreter.ops.shared.products import WeightedOp, quantization, quantize_rows, scale_ratio, zero_point
 from ....interpreter.runtime.delegate import BoundNode
 from .binding import Algorithm, Arg
 from .epilogue import activation, clip
 from .primitive import Binary, Layout, PostOp
-from .recipe import Constant, Constants, Derived, post_operand, vector
+from .recipe import Constant, Constants, Derived, offset_vector, post_operand, vector
 from .scales import BYTES
 
 _MIDDLE = 127
@@ -43,6 +44,7 @@ class Product:
     dst: TensorSpec
     weights: np.ndarray
     bias: np.ndarray | None
+    adds_all: bool = False  # whether each result adds up products with all weights of its channel
 
     @classmethod
     def of(cls, bound: BoundNode, constants: Constants) -> Product | None:
@@ -86,9 +88,9 @@ class Product:
         return not isinstance(self.op, Conv2D) or self.op.is_asymmetric(self.src.shape[3] // self.weights.shape[3])
 
     @property
-    def shift(self) -> int | None:
-        """Zero point of a quantised result, which is added last."""
-        return zero_point(self.dst) if self.kind is Kind.STORED else None
+    def is_stored(self) -> bool:
+        """Whether input and result are quantised integers; the zero point of the result is part of the bias then."""
+        return self.kind is Kind.STORED
 
     @property
     def by_row(self) -> bool:
@@ -97,11 +99,10 @@ class Product:
 
     @property
     def post_ops(self) -> tuple[PostOp, ...] | None:
-        """The activation; of quantised results the limits, in steps above the zero point. None: no such operation."""
-        if self.kind is Kind.STORED:
-            offset, limits = zero_point(self.dst), self.op.limits
-            info = np.iinfo(self.dst.dtype)
-            return () if limits == (info.min, info.max) else (clip(limits[0] - offset, limits[1] - offset),)
+        """The activation; of quantised results the limits. None: no such operation."""
+        if self.is_stored:
+            info, limits = np.iinfo(self.dst.dtype), activation_range(self.op.activation, self.dst)
+            return () if limits == (info.min, info.max) else (clip(*limits),)
         after = activation(self.op.activation)
         if not self.by_row or after is None:
             return after
@@ -112,27 +113,45 @@ class Product:
     def constants(self, weights: Layout, bias_shape: tuple[int, ...]) -> dict[int, Constant]:
         """Weights, bias, and where quantised, factors and zero points."""
         found = {int(Arg.WEIGHTS): Constant(self.weights, weights, packed=True)}
-        factors = self._factors
-        if self.bias is not None:
-            bias = self.bias if self.kind is not Kind.STORED else self.bias * factors
-            found[post_operand(1) if self.by_row else Arg.BIAS] = vector(bias.astype(np.float32), bias_shape)
+        factors, bias = self._factors, self.bias
         if factors is not None:
             found[Arg.SCALES | Arg.WEIGHTS] = vector(factors.astype(np.float32))
-        if self.kind is Kind.STORED:
-            found[Arg.ZERO_POINTS | Arg.SRC] = vector(np.array([zero_point(self.src)], np.int32))
-            found[Arg.ZERO_POINTS | Arg.DST] = vector(np.array([zero_point(self.dst)], np.int32))
+            bias = self._stored_bias * factors + zero_point(self.dst) if self.is_stored else bias
+        if bias is not None:
+            found[post_operand(1) if self.by_row else Arg.BIAS] = vector(bias.astype(np.float32), bias_shape)
+        if self._has_offset:
+            found[Arg.ZERO_POINTS | Arg.SRC] = offset_vector(zero_point(self.src))
         if self.by_row:
-            found[Arg.ZERO_POINTS | Arg.SRC] = vector(np.array([_MIDDLE], np.int32))
+            found[Arg.ZERO_POINTS | Arg.SRC] = offset_vector(_MIDDLE)
         return found
+
+    @property
+    def _has_offset(self) -> bool:
+        """Whether the primitive takes the zero point of a quantised input into account: at the edges of a padded image
+        that differs from one result to the other, else it is part of the bias."""
+        return self.is_stored and not self.adds_all and zero_point(self.src) != 0
+
+    @property
+    def _stored_bias(self) -> np.ndarray:
+        """[channels]: what is added to accumulators of quantised numbers."""
+        bias = np.zeros(self.channels, np.int64) if self.bias is None else self.bias.astype(np.int64)
+        offset = zero_point(self.src) if self.adds_all else 0
+        return bias - offset * self._sums if offset else bias
+
+    @property
+    def _sums(self) -> np.ndarray:
+        """[channels]: of all weights of each."""
+        over = (0, 1, 2) if isinstance(self.op, DepthwiseConv2D) else tuple(range(1, self.weights.ndim))
+        sums: np.ndarray = self.weights.sum(over, np.int32)
+        return sums.astype(np.int64)
 
     @cached_property
     def _factors(self) -> np.ndarray | None:
         """[channels]: what a step of the accumulator, with a scale of 1 for a hybrid input, is in the result."""
         if self.kind is Kind.FLOAT:
             return None
-        is_stored = self.kind is Kind.STORED
-        factors = scale_ratio(self.src, self.op.weights_spec, self.dst) if is_stored else self._weights_scales
-        return np.broadcast_to(factors, self.channels).astype(np.float64)
+        factors = scale_ratio(self.src, self.op.weights_spec, self.dst) if self.is_stored else self._weights_scales
+        return np.full(self.channels, factors, np.float64)
 
     @property
     def _weights_scales(self) -> np.ndarray:
@@ -148,7 +167,7 @@ class Product:
     @property
     def zero_points(self) -> dict[Arg, int]:
         """Offsets that the primitive takes into account."""
-        return {Kind.FLOAT: {}, Kind.STORED: {Arg.SRC: 0, Arg.DST: 0}, Kind.HYBRID: {Arg.SRC: 0}}[self.kind]
+        return {Arg.SRC: 0} if self._has_offset or self.kind is Kind.HYBRID else {}
 
     def derived(self, tensor: int, layout: Layout) -> Derived | None:
         """A hybrid input, quantised; `layout`: of its integers."""

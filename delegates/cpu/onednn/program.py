@@ -101,6 +101,11 @@ class Program:
         return tuple(self.slots[tensor] for tensor in self._dead.get(step, ()))
 
     @property
+    def threads(self) -> set[int]:
+        """How many threads primitives run on."""
+        return {step.threads for step in self.steps if isinstance(step, Execution)}
+
+    @property
     def details(self) -> dict[str, Any]:
         """What reports say of it."""
         primitives = sum(isinstance(step, Execution) for step in self.steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -52,7 +53,7 @@ class Recipe:
     derived: Derived | None = None
     chains: bool = True  # whether operations can follow
     parts: int = 1  # how often it runs: once for each part of the first dimension of all operands and the result
-    shift: int | None = None  # what is added to a quantised result after all operations; None: it is a float
+    is_stored: bool = False  # whether the result is quantised integers, made so that operations on these can follow
     abreast: int = 1  # where there is no order: how many rows of the last dimension the primitive takes for one
 
     def attributes(self, further: tuple[PostOp, ...] = ()) -> Attributes:
@@ -63,6 +64,12 @@ class Recipe:
 def vector(values: np.ndarray, shape: tuple[int, ...] | None = None) -> Constant:
     """Few numbers, as they are."""
     return Constant(values, Layout.of(shape or values.shape, values.dtype))
+
+
+@lru_cache(maxsize=512)
+def offset_vector(value: int) -> Constant:
+    """A zero point; equal ones are one constant."""
+    return vector(np.array([value], np.int32))
 
 
 def post_operand(index: int, name: Arg = Arg.SRC_1) -> int:

@@ -92,6 +92,7 @@ def _convolution(bound: BoundNode, constants: Constants, padding: Padding | None
     tensor, spec = (bound.node.inputs[0], product.src) if padding is None else (padding.tensor, padding.spec)
     if product.by_row:
         return None
+    product = replace(product, adds_all=not any((*window.before, *window.after)))
     src, dst = Layout.of(spec.shape or (), product.stored_type, IMAGE), _image(product.dst)
     values = product.constants(weights, (product.channels,))
     bias = values[Arg.BIAS].layout if Arg.BIAS in values else None
@@ -104,7 +105,7 @@ def _convolution(bound: BoundNode, constants: Constants, padding: Padding | None
     result, is_slow = bound.node.outputs[0], product.kind is Kind.STORED and src.shape[1] <= FEW
     return Recipe(
         build, operands, result, IMAGE, after, values, scales, product.zero_points, derived, chains=not is_slow,
-        shift=product.shift,
+        is_stored=product.is_stored,
     )  # fmt: skip
 
 
@@ -156,7 +157,7 @@ def _transpose_conv(bound: BoundNode, constants: Constants) -> Recipe | None:
         product.scales(1),
         product.zero_points,
         derived,
-        shift=product.shift,
+        is_stored=product.is_stored,
     )
 
 
@@ -164,7 +165,7 @@ def _fully_connected(bound: BoundNode, constants: Constants) -> Recipe | None:
     product = Product.of(bound, constants)
     if product is None or (after := product.post_ops) is None or (product.by_row and product.is_asymmetric):
         return None
-    units, depth = product.weights.shape
+    product, (units, depth) = replace(product, adds_all=True), product.weights.shape
     src = Layout.of((product.rows, depth), product.stored_type)
     dst = Layout.of((product.rows, units), product.dst.dtype)
     weights = Layout.of((units, depth), product.weights.dtype, (1, 0))
@@ -187,7 +188,7 @@ def _fully_connected(bound: BoundNode, constants: Constants) -> Recipe | None:
         product.scales(2),
         product.zero_points,
         derived,
-        shift=product.shift,
+        is_stored=product.is_stored,
     )
 
 

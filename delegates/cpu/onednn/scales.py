@@ -1,7 +1,4 @@
-"""Quantised integers within a chain of operations: to real numbers and back, rounded between any two operators.
-
-A chain holds integers less `shift`, which the primitive adds to its result in the end.
-"""
+"""Quantised integers within a chain of operations: to real numbers and back, rounded between any two operators."""
 
 from __future__ import annotations
 
@@ -31,26 +28,26 @@ def scale(spec: TensorSpec) -> float:
     return float(quantization(spec).scales[0])
 
 
-def of_real(source: TensorSpec, result: TensorSpec, function: PostOp, shift: int) -> tuple[PostOp, ...]:
+def of_real(source: TensorSpec, result: TensorSpec, function: PostOp) -> tuple[PostOp, ...]:
     """A function of the real numbers that a chain's integers stand for."""
-    before = Eltwise(Algorithm.LINEAR, scale(source), scale(source) * (shift - zero_point(source)))
-    after = Eltwise(Algorithm.LINEAR, 1 / scale(result), zero_point(result) - shift)
-    return (*_rounded(source, shift), before, function, after)
+    before = Eltwise(Algorithm.LINEAR, scale(source), -scale(source) * zero_point(source))
+    after = Eltwise(Algorithm.LINEAR, 1 / scale(result), zero_point(result))
+    return (*_rounded(source), before, function, after)
 
 
-def added(bound: BoundNode, specs: tuple[TensorSpec, TensorSpec], layout: Layout, shift: int) -> tuple[PostOp, ...]:
+def added(bound: BoundNode, specs: tuple[TensorSpec, TensorSpec], layout: Layout) -> tuple[PostOp, ...]:
     """ADD of what a chain holds and another tensor of bytes."""
     own, other = specs
     result = bound.outs[0]
-    steps = scale(own) * (shift - zero_point(own)) - scale(other) * zero_point(other)
+    steps = scale(own) * zero_point(own) + scale(other) * zero_point(other)
     before = Eltwise(Algorithm.LINEAR, scale(own) / scale(other))
-    after = Eltwise(Algorithm.LINEAR, scale(other) / scale(result), steps / scale(result) + zero_point(result) - shift)
+    after = Eltwise(Algorithm.LINEAR, scale(other) / scale(result), zero_point(result) - steps / scale(result))
     low, high = activation_range(bound.op.fused_activation_function, result)  # type: ignore[attr-defined]
-    limits = Eltwise(Algorithm.CLIP, low - shift, high - shift)
-    return (*_rounded(own, shift), before, Binary(Algorithm.ADD, layout), after, limits)
+    limits = Eltwise(Algorithm.CLIP, low, high)
+    return (*_rounded(own), before, Binary(Algorithm.ADD, layout), after, limits)
 
 
-def _rounded(spec: TensorSpec, shift: int) -> tuple[PostOp, ...]:
+def _rounded(spec: TensorSpec) -> tuple[PostOp, ...]:
     """To the integers that a tensor can hold."""
     info = np.iinfo(spec.dtype)
-    return Eltwise(Algorithm.CLIP, info.min - shift, info.max - shift), Eltwise(Algorithm.ROUND)
+    return Eltwise(Algorithm.CLIP, info.min, info.max), Eltwise(Algorithm.ROUND)

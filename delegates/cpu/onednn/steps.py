@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,14 +17,16 @@ from ....interpreter.ops.layout import Concatenation
 from ....interpreter.ops.shape import ExpandDims, Reshape, Squeeze
 from ....interpreter.ops.shared.products import WeightedOp
 from ....interpreter.runtime.delegate import BoundNode, Partition
+from ....interpreter.sharing import own
 from ...arrays import Kernel
 from .binding import Arg, Handle, Library, Query, Unimplemented
 from .effort import is_light
 from .epilogue import Chains, Link
 from .normalization import layer_norm
-from .primitive import Binary, Prelu, Primitive, make_layout
-from .recipe import Derived, Recipe, post_operand
+from .primitive import Binary, Prelu, Primitive, address, make_layout
+from .recipe import Constant, Derived, Recipe, post_operand
 from .recipes import padding_of, recipe
+from .unsigned import without_sign
 from .weights import Slab, Weights
 
 
@@ -37,11 +40,11 @@ class Execution:
     kept: tuple[np.ndarray, ...]  # the memory of the constants
     operands: Mapping[int, tuple[int, Any]]  # argument -> tensor and layout
     result: tuple[int, Any]
+    threads: int  # that it was made for
     derived: Derived | None = None
-    threads: int = 1  # that it was made for
     parts: int = 1  # see `Recipe`
 
-    @property
+    @cached_property
     def reads(self) -> tuple[int, ...]:
         derived = () if self.derived is None else (self.derived.tensor,)
         return (*(tensor for tensor, _ in self.operands.values()), *derived)
@@ -99,6 +102,10 @@ def steps_of(
     library: Library, partition: Partition, kernel: Callable[[BoundNode], Kernel], weights: Weights, threads: int
 ) -> list[Step]:
     """All steps of a partition, in an order in which they can run. `kernel`: the NumPy code of a node."""
+    changed, tensors = without_sign(partition)
+    steps = _Planner(library, changed, kernel, weights, threads).steps()
+    if all(isinstance(step, Execution) or tensors.isdisjoint((*step.reads, *step.writes)) for step in steps):
+        return steps
     return _Planner(library, partition, kernel, weights, threads).steps()
 
 
@@ -111,6 +118,7 @@ class _Planner:
         self._threads = threads
         self._chains = Chains(partition.nodes, set(partition.outputs), partition.constants.keys())
         self._slab = Slab(sum(_weights_nbytes(bound, partition) for bound in partition.nodes))
+        self._memories: dict[Constant, tuple[np.ndarray, Handle]] = {}
         self._placed: dict[int, Step] = {}  # by the position at which they run
         self._taken: set[int] = set()
 
@@ -158,35 +166,40 @@ class _Planner:
             primitive = made.build(self._library, made.attributes(post_ops))
         except Unimplemented:
             return False
-        self._placed[max(positions)] = replace(self._bind(primitive, made, chain, positions), threads=threads)
+        self._placed[max(positions)] = self._bind(primitive, made, chain, positions, threads)
         self._taken.update(positions)
         return True
 
-    def _bind(self, primitive: Primitive, made: Recipe, chain: Sequence[Link], positions: tuple[int, ...]) -> Execution:
+    def _bind(
+        self, primitive: Primitive, made: Recipe, chain: Sequence[Link], positions: tuple[int, ...], threads: int
+    ) -> Execution:
         operands: dict[int, tuple[int, Any]] = {}
-        constants: dict[int, Handle] = {}
-        kept: list[np.ndarray] = []
-
-        def fixed(argument: int, array: np.ndarray, layout: Any) -> None:
-            kept.append(array)
-            constants[argument] = self._library.memory(layout, array.ctypes.data)
-
+        fixed = {argument: self._constant(each, primitive) for argument, each in made.constants.items()}
         for argument, (tensor, layout) in _operands(self._library, primitive, made, chain).items():
             value = self._partition.constants.get(tensor)
             if value is None:
                 operands[argument] = tensor, layout
             else:
                 abreast = self._library.nbytes(layout) // value.nbytes
-                value = value if abreast == 1 else np.tile(value.reshape(-1), abreast)
-                fixed(argument, np.ascontiguousarray(value), layout)
-        for argument, constant in made.constants.items():
-            fixed(argument, *self._weights.stored(constant, primitive, self._slab))
+                value = own(value) if abreast == 1 else np.tile(value.reshape(-1), abreast)
+                value = np.ascontiguousarray(value)
+                fixed[argument] = value, self._library.memory(layout, address(value))
         nodes = tuple(self._partition.nodes[p] for p in positions)
         result = chain[-1].result if chain else made.result
         layout = self._library.query(primitive.description, Query.DST)
+        constants = {argument: memory for argument, (_, memory) in fixed.items()}
+        kept = tuple(array for array, _ in fixed.values())
         return Execution(
-            nodes, primitive, constants, tuple(kept), operands, (result, layout), made.derived, parts=made.parts
+            nodes, primitive, constants, kept, operands, (result, layout), threads, made.derived, made.parts
         )
+
+    def _constant(self, constant: Constant, primitive: Primitive) -> tuple[np.ndarray, Handle]:
+        """Memory that holds a constant."""
+        found = self._memories.get(constant)
+        if found is None:
+            array, layout = self._weights.stored(constant, primitive, self._slab)
+            found = self._memories[constant] = array, self._library.memory(layout, address(array))
+        return found
 
 
 def _weights_nbytes(bound: BoundNode, partition: Partition) -> int:

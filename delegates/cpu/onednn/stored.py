@@ -19,7 +19,7 @@ from . import primitive as p
 from .binding import Algorithm, Arg, Library
 from .epilogue import clip, repeated
 from .primitive import Attributes, Eltwise, Layout, PostOp, Primitive
-from .recipe import Constant, Constants, Derived, Operands, Recipe, post_operand, vector
+from .recipe import Constant, Constants, Derived, Operands, Recipe, offset_vector, post_operand, vector
 from .scales import is_stored, scale
 
 MAX_RANK = 6
@@ -33,7 +33,8 @@ def additive(bound: BoundNode, constants: Constants) -> Recipe | None:
     """ADD and SUB: both operands on the scale of the result, where the zero points are one offset."""
     op, result = bound.op, bound.outs[0]
     assert isinstance(op, Additive)
-    factors = [float(each) / float(op.scales[2]) for each in op.scales[:2]]
+    *steps, step = map(float, op.scales)
+    factors = [each / step for each in steps]
     low, high = activation_range(op.fused_activation_function, result)
     return _sum(bound, constants, factors, isinstance(op, Sub), (), zero_point(result), (low, high))
 
@@ -106,7 +107,8 @@ def mul(bound: BoundNode, constants: Constants) -> Recipe | None:
     assert isinstance(op, Mul)
     if not shape or len(shape) > MAX_RANK:
         return None
-    factor = float(op.scales[0]) * float(op.scales[1]) / float(op.scales[2])
+    first, second, step = map(float, op.scales)
+    factor = first * second / step
     limits = clip(*activation_range(op.fused_activation_function, bound.outs[0]))
     if specs[0].shape == specs[1].shape == shape:
         return _mul_whole(bound, specs, factor, limits)
@@ -198,13 +200,12 @@ def product(bound: BoundNode, src: Layout, weights: Layout, dst: Layout, tensors
     if not is_stored(bound) or len(known) != len(specs):
         return None
     names = (Arg.SRC, Arg.WEIGHTS, Arg.DST)
-    offsets = [vector(np.array([zero_point(spec)], np.int32)) for spec in known]
     factor = scale(known[0]) * scale(known[1]) / scale(known[2])
 
     def build(library: Library, attributes: Attributes) -> Primitive:
         return p.matmul(library, src, weights, None, dst, attributes)
 
-    fixed = {Arg.ZERO_POINTS | name: offset for name, offset in zip(names, offsets, strict=True)}
+    fixed = {Arg.ZERO_POINTS | name: offset_vector(zero_point(spec)) for name, spec in zip(names, known, strict=True)}
     fixed[Arg.SCALES | Arg.WEIGHTS] = vector(np.array([factor], np.float32))
     operands: Operands = {Arg.SRC: bound.node.inputs[tensors[0]], Arg.WEIGHTS: bound.node.inputs[tensors[1]]}
     result, zero_points = bound.node.outputs[0], dict.fromkeys(names, 0)

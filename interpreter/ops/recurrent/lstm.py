@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -11,14 +11,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...graph import Array, TensorSpec, TensorType
+from ...sharing import settle
 from ..base import FLOAT, INT8, INT16, INT32, UINT8, Specs, op
 from ..shared.affine import affine
 from ..shared.resources import Variable
 from ..shared.windows import expect_rank
-from .layer import are_constant, batch_of, by_time, from_time, state_of, unroll, value_of
+from .layer import Cell, are_constant, batch_of, by_time, from_time, state_of, unroll, value_of
 from .lstm_basic import Basic, basic_refusal, basic_results, basic_step, quantized_basic_step
 from .lstm_float import FloatCell, SparseCell
-from .lstm_integer import IntegerCell, IntegerLayer, integer_refusal
+from .lstm_integer import ByteProducts, FloatSums, IntegerCell, IntegerLayer, integer_refusal
 from .lstm_integer8 import COUNT, Integer8Cell, integer8_refusal
 from .lstm_operands import (
     Layout,
@@ -80,25 +81,38 @@ class LstmLayer(LstmOp):
         return TensorSpec(input.type, (*x[:-1], outputs))
 
     def run_with(self, state: Any, input: Array, *operands: Any) -> Any:
+        return self._run(self._constant_cell, input, *operands)
+
+    def prepared(self, products: ByteProducts) -> Callable[..., Any] | None:
+        """`run_with` with products of bytes from elsewhere; None for a layer of floats or of weights that vary."""
+        input = self.ins[0]
+        if input is None or input.type is not TensorType.INT8 or not are_constant(self._specs.constants):
+            return None
+        cell = self._cell(self.layout.of([value_of(spec) for spec in self.ins]), products)
+        return lambda state, *operands: self._run(cell, *operands)
+
+    def _run(self, known: Cell | None, input: Array, *operands: Any) -> Any:
         values = self.layout.of((input, *operands))
-        cell = self._constant_cell or self._cell(values)
+        cell = known or self._cell(values)
         steps = by_time(input, self.time_axis)
         variables = variables_of(self.name, values, steps.shape[1], cell.widths)
         return from_time(unroll(cell, variables, steps), self.time_axis)
 
     @cached_property
-    def _constant_cell(self) -> FloatCell | IntegerCell | Integer8Cell | None:
+    def _constant_cell(self) -> Cell | None:
         if not are_constant(self._specs.constants):
             return None
-        return self._cell(self.layout.of([value_of(spec) for spec in self.ins]))
+        cell = self._cell(self.layout.of([value_of(spec) for spec in self.ins]))
+        settle()
+        return cell
 
-    def _cell(self, values: Operands) -> FloatCell | IntegerCell | Integer8Cell:
+    def _cell(self, values: Operands, products: ByteProducts = FloatSums) -> Cell:
         input = self.ins[0]
         assert input is not None
         if input.type is TensorType.FLOAT32:
             return (SparseCell if is_sparse(self._specs) else FloatCell)(self._specs, values, self.parameters)
         kind = Integer8Cell if self._has_eight_bit_products else IntegerCell
-        return kind(self._integer(input, self._specs), values)
+        return kind(self._integer(input, self._specs), values, products)
 
     def _integer(self, input: TensorSpec, layer: Operands) -> IntegerLayer:
         return IntegerLayer(input, layer, self.intermediates, self.parameters, rows_alone=self.time_axis == 1)

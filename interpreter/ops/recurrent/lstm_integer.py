@@ -6,9 +6,10 @@ in Q0.15. The cell state's scale is a power of two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -99,6 +100,25 @@ def _peephole_refusal(operator: str, layer: Operands) -> str | None:
     return None
 
 
+ByteProduct: TypeAlias = Callable[[Array], Array]
+"""int8 rows [n, k] -> int32 [n, m], which wraps around: products with constant int8 weights."""
+
+ByteProducts: TypeAlias = Callable[[Sequence[Array]], ByteProduct]
+"""From int8 matrices [., k], m rows in all."""
+
+
+class FloatSums:
+    """Products of bytes as float32 ones, which hold them."""
+
+    def __init__(self, weights: Sequence[Array]) -> None:
+        columns = np.empty((sum(map(len, weights)), weights[0].shape[1]), np.float32)
+        np.concatenate(weights, out=columns)
+        self._columns = columns.T
+
+    def __call__(self, rows: Array) -> Array:
+        return integer_matmul(np, rows.astype(np.float32), self._columns, 128 * 128)
+
+
 class IntegerProduct:
     """int8 rows times constant weights of several gates, in steps of each gate's scale: int64 within int32."""
 
@@ -109,10 +129,13 @@ class IntegerProduct:
         biases: Sequence[Array] | None,
         source: Affine,
         scales: Sequence[Any],
+        products: ByteProducts,
     ) -> None:
-        self._columns = np.concatenate(weights).astype(np.float32).T
-        self._bias = 0 if biases is None else np.concatenate(biases)
-        self._zero_point = np.float32(source.zero_point)
+        self._sums = products(weights)
+        sums = np.concatenate([part.sum(axis=1, dtype=np.int32) for part in weights])
+        self._bias = sums * np.int32(-source.zero_point)
+        if biases is not None:
+            self._bias += np.concatenate(biases)
         ratios = [
             np.full(len(part), np.float64(affine(spec).scale * source.scale / scale))
             for part, spec, scale in zip(weights, specs, scales, strict=True)
@@ -122,21 +145,21 @@ class IntegerProduct:
             release(part)
 
     def __call__(self, rows: Array) -> Array:
-        sums = integer_matmul(np, rows.astype(np.float32) - self._zero_point, self._columns, 255 * 128) + self._bias
-        return self._rescale(sums)
+        return self._rescale(self._sums(rows) + self._bias)
 
 
 class IntegerCell:
     """One integer LSTM: its rescaling factors, from declared specs, and its operands prepared."""
 
-    def __init__(self, layer: IntegerLayer, values: Operands) -> None:
+    def __init__(self, layer: IntegerLayer, values: Operands, products: ByteProducts = FloatSums) -> None:
         specs, normalized = layer.specs, layer.specs.is_normalized
         own = dict(zip(GATES, layer.intermediates, strict=False))
         scales = [affine(own[name]).scale if normalized else _Q3_12 for name in specs.gates]
         input, self._output = affine(layer.input), affine(specs.output_state)
         biases = None if normalized else values.each("bias")
-        self._drive = IntegerProduct(values.each("input"), specs.each("input"), biases, input, scales)
-        self._recurrent = IntegerProduct(values.each("recurrent"), specs.each("recurrent"), None, self._output, scales)
+        product = partial(IntegerProduct, products=products)
+        self._drive = product(values.each("input"), specs.each("input"), biases, input, scales)
+        self._recurrent = product(values.each("recurrent"), specs.each("recurrent"), None, self._output, scales)
         self._values, self._specs, self._rows_alone = values, specs, layer.rows_alone
         self._power = _power(specs)
         self._peepholes = {
@@ -146,19 +169,19 @@ class IntegerCell:
         }
         self._is_plain = not normalized and not self._peepholes
         self._place = {name: place for place, name in enumerate(values.gates)}
-        self._prepare_output(layer, values)
+        self._prepare_output(layer, values, product)
         self._cell_clip = stored_clip(layer.parameters.cell_clip, affine(specs.cell_state).scale, np.int16)
         self._output_clip = stored_clip(layer.parameters.proj_clip, self._output.scale, np.int8)
         self.widths = values.gates["output"].recurrent.shape[::-1]
 
-    def _prepare_output(self, layer: IntegerLayer, values: Operands) -> None:
+    def _prepare_output(self, layer: IntegerLayer, values: Operands, product: Callable[..., IntegerProduct]) -> None:
         self._hidden = affine(layer.intermediates[_HIDDEN])
         self._open = Rescaling(float(np.float32(2.0**-15 / float(self._hidden.scale) * 2.0**-15)))
         self._project = None
         if values.projection is not None:  # which the reference computes from hidden states of the opposite zero point
             self._hidden = Affine(self._hidden.scale, -self._hidden.zero_point)
             biases = None if values.projection_bias is None else [values.projection_bias]
-            self._project = IntegerProduct(
+            self._project = product(
                 [values.projection], [layer.specs.projection], biases, self._hidden, [self._output.scale]
             )
 

@@ -23,6 +23,8 @@ from ..shared.fixedpoint import (
 from .gates import looked_up
 from .layer import States, clipped, logistic
 from .lstm_integer import (
+    ByteProducts,
+    FloatSums,
     IntegerLayer,
     IntegerProduct,
     next_cell,
@@ -69,13 +71,13 @@ class _Sum(NamedTuple):
 class Integer8Cell:
     """One such layer: its rescaling factors, from declared specs, and its operands prepared."""
 
-    def __init__(self, layer: IntegerLayer, values: Operands) -> None:
+    def __init__(self, layer: IntegerLayer, values: Operands, products: ByteProducts = FloatSums) -> None:
         specs = layer.specs
         self._intermediates = [affine(spec) for spec in layer.intermediates]
         self._values, self._specs = values.gates, specs.gates
         self._output = affine(specs.output_state)
-        self._drive = self._product("input", affine(layer.input), 1)
-        self._recurrent = self._product("recurrent", self._output, 2)
+        self._drive = self._product("input", affine(layer.input), 1, products)
+        self._recurrent = self._product("recurrent", self._output, 2, products)
         self._sums = {name: self._sum(name) for name in _GATES}
         self._projection = values.projection.astype(np.float64).T
         self._projection_bias = values.projection_bias.astype(np.int64)
@@ -86,10 +88,10 @@ class Integer8Cell:
         self._output_clip = stored_clip(layer.parameters.proj_clip, self._output.scale, np.int8)
         self.widths = values.gates["output"].recurrent.shape[::-1]
 
-    def _product(self, part: str, source: Affine, offset: int) -> IntegerProduct:
+    def _product(self, part: str, source: Affine, offset: int, products: ByteProducts) -> IntegerProduct:
         weights, specs = ([getattr(gates[name], part) for name in _GATES] for gates in (self._values, self._specs))
         scales = [self._intermediates[start + offset].scale for start in _GATES.values()]
-        return IntegerProduct(weights, specs, None, source, scales)
+        return IntegerProduct(weights, specs, None, source, scales, products)
 
     def _sum(self, name: str) -> _Sum:
         total, input, state = self._intermediates[_GATES[name] :][:3]

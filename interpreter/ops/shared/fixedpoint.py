@@ -6,6 +6,7 @@ integers, arrays (one factor per channel) give int32 NumPy arrays that broadcast
 
 from __future__ import annotations
 
+import math
 from typing import Any, overload
 
 import numpy as np
@@ -107,8 +108,9 @@ def activation_range(activation: Activation, output: TensorSpec) -> tuple[int, i
 
 def _quantize_bound(real: float, spec: TensorSpec) -> int:
     assert spec.quantization is not None
-    steps = np.float32(real) / np.float32(spec.quantization.scales[0])
-    return int(spec.quantization.zero_points[0]) + int(round_half_away(np, steps))
+    steps = float(np.float32(real) / np.float32(spec.quantization.scales[0]))
+    rounded = math.floor(abs(steps) + 0.5)  # halves away from zero
+    return int(spec.quantization.zero_points[0]) + (rounded if steps > 0 else -rounded)
 
 
 def _split_shift(shift: Any) -> tuple[Any, Any]:
