@@ -46,8 +46,9 @@ def test_a_call_within_its_deadline_is_as_ever() -> None:
 
 def test_a_call_is_cut_between_nodes() -> None:
     s, runs, _ = slow(nodes=3, seconds=0.6)
-    with pytest.raises(lite.LimitError, match="The call goes on for longer, more than deadline_ms = 500"):
+    with pytest.raises(lite.LimitError, match="The call goes on for longer, more than deadline_ms = 500") as caught:
         s.call({"x": X}, deadline_ms=500)
+    assert caught.value.hint == "SignatureRunner.call(deadline_ms=...) sets another limit."
     assert len(runs) == 1
     assert s.call({"x": X})["y"].tolist() == [1, 2]
 
@@ -55,8 +56,9 @@ def test_a_call_is_cut_between_nodes() -> None:
 def test_the_sooner_deadline_holds() -> None:
     *_, gate = slow(nodes=2, seconds=0.03)  # of the first call
     s = runner(gated(2), custom_ops=[gate], limits=lite.Limits(deadline_ms=10))
-    with pytest.raises(lite.LimitError, match="deadline_ms = 10"):
+    with pytest.raises(lite.LimitError, match="deadline_ms = 10") as caught:
         s.call({"x": X}, deadline_ms=60_000)
+    assert caught.value.hint == "Limits(deadline_ms=...) sets another limit."
     *_, gate = slow(nodes=2, seconds=0.03)
     s = runner(gated(2), custom_ops=[gate], limits=lite.Limits(deadline_ms=60_000))
     with pytest.raises(lite.LimitError, match="deadline_ms = 10"):

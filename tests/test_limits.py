@@ -342,7 +342,6 @@ def test_the_presets() -> None:
         ({"max_ops": None}, "max_ops=None is no limit"),
         ({"max_tensor_bytes": "1 GB"}, "max_tensor_bytes='1 GB' is no limit"),
         ({"max_model_bytes": True}, "max_model_bytes=True is no limit"),
-        ({"external_buffers": "anywhere"}, "none of same_directory, off"),
     ],
 )
 def test_limits_are_numbers(options: dict[str, Any], says: str) -> None:

@@ -21,11 +21,16 @@ def require_float(op: Lowering) -> None:
 
 @lowers("Softplus")
 def softplus(op: Lowering) -> DraftTensor:
-    """log(1 + exp(x)), as max(x, 0) + log(1 + exp(-|x|)), which does not overflow."""
+    """log(1 + exp(x)), as max(x, 0) + log(1 + s) with s = exp(-|x|), which does not overflow.
+
+    What 1 + s loses of s in rounding is added to the logarithm: for x < -17 it is all there is.
+    """
     require_float(op)
     x = op.input(0)
     small = step(op, "EXP", step(op, "NEG", step(op, "ABS", x)))
-    return op.emit("ADD", step(op, "RELU", x), step(op, "LOG", step(op, "ADD", small, number(1))))
+    whole = step(op, "ADD", small, number(1))
+    lost = step(op, "SUB", small, step(op, "SUB", whole, number(1)))
+    return op.emit("ADD", step(op, "RELU", x), step(op, "ADD", step(op, "LOG", whole), lost))
 
 
 @lowers("Softsign")

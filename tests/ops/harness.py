@@ -136,7 +136,7 @@ def _backends(case: Case) -> list[str]:
 def _refused_by_devices(case: Case) -> str | None:
     graph = one_op_model(case).graphs[0]
     op = bind(graph.nodes[0], graph)
-    return device_refusal(BoundNode(graph.nodes[0], op, op.ins, op.outs))
+    return device_refusal(BoundNode(graph.nodes[0], op, op.ins, op.outs, None))
 
 
 def check(case: Case, backend: str = "numpy") -> None:
