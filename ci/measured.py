@@ -1,7 +1,7 @@
-"""The tables of README: writes them, or with `--check` fails if they are out of date.
+"""The tables of measurements: writes them into README.md and docs/measurements.md, or with `--check` fails if they are
+out of date.
 
-That of the CPU comes from ci/results/bench_cpu.json, that of conversions from ci/results/convert.json, that of the GPU
-from the newest file of ci/gpu_results.
+They come from the files of ci/results; that of the GPU from the newest file of ci/gpu_results.
 """
 
 from __future__ import annotations
@@ -9,38 +9,56 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import measured_convert
 import measured_cpu
 import measured_gpu
+import measured_scaling
 
 ROOT = Path(__file__).parents[1]
-README, RESULTS = ROOT / "README.md", ROOT / "ci" / "results"
-GPU_RESULTS = ROOT / "ci" / "gpu_results"
-CPU_BEGIN, GPU_BEGIN = "<!-- begin: python ci/measured.py -->\n", "<!-- begin: python ci/measured.py (GPU) -->\n"
-CONVERT_BEGIN = "<!-- begin: python ci/measured.py (conversions) -->\n"
-END = "<!-- end -->"
+RESULTS, GPU_RESULTS = ROOT / "ci" / "results", ROOT / "ci" / "gpu_results"
+PAGES = ("README.md", "docs/measurements.md")
+BEGIN, END = "<!-- begin: python ci/measured.py ({}) -->\n", "<!-- end -->"
+
+
+def sections() -> dict[str, str]:
+    """What stands between the marks, by the name in the first one."""
+    return {
+        "CPU": measured_cpu.section(_numbers("bench_cpu")),
+        "GPU": measured_gpu.section(measured_gpu.newest(GPU_RESULTS)),
+        "loading": measured_cpu.loading(_numbers("bench_cpu")),
+        "overlapping calls": measured_scaling.section(_numbers("scaling")),
+        "conversions": measured_convert.section(_numbers("convert")),
+    }
 
 
 def replaced(text: str, begin: str, body: str) -> str:
     """`text` with another body between `begin` and the next `END`."""
     head, found, rest = text.partition(begin)
-    assert found, f"README.md has no {begin.strip()}"
+    assert found, f"no page has {begin.strip()}"
     return head + begin + body + END + rest.partition(END)[2]
 
 
+def _numbers(name: str) -> Any:
+    """What a benchmark wrote."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
 def main() -> int:
-    text = README.read_text(encoding="utf-8")
-    fresh = replaced(text, CPU_BEGIN, measured_cpu.section(json.loads((RESULTS / "bench_cpu.json").read_text())))
-    conversions = json.loads((RESULTS / "convert.json").read_text())
-    fresh = replaced(fresh, CONVERT_BEGIN, measured_convert.section(conversions))
-    fresh = replaced(fresh, GPU_BEGIN, measured_gpu.section(measured_gpu.newest(GPU_RESULTS)))
-    if fresh == text:
-        return 0
+    before = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
+    fresh = dict(before)
+    for name, body in sections().items():
+        begin = BEGIN.format(name)
+        page = next((page for page, text in before.items() if begin in text), PAGES[0])
+        fresh[page] = replaced(fresh[page], begin, body)
+    stale = [page for page in PAGES if fresh[page] != before[page]]
     if "--check" in sys.argv[1:]:
-        print("README's measurements are out of date; run: python ci/measured.py", file=sys.stderr)
-        return 1
-    README.write_text(fresh, encoding="utf-8")
+        for page in stale:
+            print(f"measurements in {page} are out of date; run: python ci/measured.py", file=sys.stderr)
+        return 1 if stale else 0
+    for page in stale:
+        (ROOT / page).write_text(fresh[page], encoding="utf-8")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The tables of the CPU in README, from what `ci/bench` wrote."""
+"""The tables of runs and of loading on the CPU, from what `ci/bench` wrote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ the first result, memory for that."""
 
 
 def section(numbers: Mapping[str, Any]) -> str:
-    """A line for each network and precision: milliseconds of the first batch size and number of threads, all ratios."""
+    """A line for each network and precision: milliseconds of the first batch size and number of threads, all ratios;
+    then goals."""
     rows: Sequence[Row] = numbers["results"]
     settings = list(dict.fromkeys((row["batch"], row["threads"]) for row in rows))
     settings.sort()
@@ -32,7 +33,6 @@ def section(numbers: Mapping[str, Any]) -> str:
         "The other columns are times ours (oneDNN) / LiteRT with XNNPACK, medians of runs taken in turn with the "
         "limits of their middle 80 %; below 1 this package is faster.",
         *_remarks(numbers, rows),
-        *_loading(rows),
         *_goals(numbers.get("goals", {}), rows),
     ]
     return "\n".join([*lines, ""])
@@ -92,13 +92,12 @@ def _remarks(numbers: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _loading(rows: Sequence[Row]) -> list[str]:
+def loading(numbers: Mapping[str, Any]) -> str:
     """A line for each network and precision that was loaded: milliseconds and megabytes, ours and LiteRT's."""
-    loaded = _loaded(rows)
-    if not loaded:
-        return []
-    columns = ["network", "", "first result, ms", XNNPACK, "peak memory, MB", XNNPACK, "after it, MB", XNNPACK]
-    lines = ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    loaded = _loaded(numbers["results"])
+    figures = (("first result", "ms"), ("peak memory", "MB"), ("memory after it", "MB"))
+    columns = ["network", "", *(f"{what}, {unit}: {whose}" for what, unit in figures for whose in (OURS, XNNPACK))]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for row in loaded:
         cells = [row["network"], row["precision"]]
         for number in ("ready_ms", "peak_mb", "held_mb"):
@@ -111,7 +110,7 @@ def _loading(rows: Sequence[Row]) -> list[str]:
         "and to stay; at batch 1 on one thread, each in a process of its own that has run another model. Geometric "
         f"means: {means[0]:.1f} times as long as LiteRT with XNNPACK, {means[1]:.2f} times as much memory at the peak.",
     ]
-    return lines
+    return "\n".join([*lines, ""])
 
 
 def _loaded(rows: Sequence[Row]) -> list[Row]:

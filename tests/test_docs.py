@@ -99,6 +99,7 @@ def export(folder: Path) -> None:
 FILES: dict[str, dict[str, Callable[[], bytes]]] = {
     "README.md": {
         "model.tflite": guide,
+        "sigmoid.tflite": lambda: of_one("sigmoid", "LOGISTIC"),
         "decoder.tflite": lambda: decoder(has_position=False),
         "scale.tflite": lambda: of_one("scale", "Scale", factor=2.5),
     },
@@ -111,6 +112,7 @@ FILES: dict[str, dict[str, Callable[[], bytes]]] = {
     },
     "docs/flex.md": {"model.tflite": guide},
     "docs/gpu.md": {"decoder.tflite": decoder},
+    "docs/measurements.md": {},
     "docs/migration.md": {"model.tflite": one_signature},
 }
 NAMES = {"README.md": {"token": np.int32([3]), "k": np.zeros((128, 8), np.float32), "v": np.ones((128, 8), np.float32)}}
