@@ -83,6 +83,21 @@ def test_threads_that_wait_for_each_other_are_given_up_for_a_time(clock: Clock) 
     assert calls(program, (FEWEST << DOUBLINGS) + 9, log) == "1" * (FEWEST << DOUBLINGS) + "n" * 9
 
 
+def test_calls_of_other_threads_may_end_meanwhile(clock: Clock) -> None:
+    """One whose threads ran together, while the program for one thread is made."""
+    log: list[str] = []
+
+    def remake() -> Any:
+        clock.together = 2.0
+        program(LANE, [])
+        return Fake("1", log, clock)
+
+    program = Threaded(Fake("n", log, clock), remake)  # type: ignore[arg-type]
+    clock.together = 1.0
+    assert calls(program, PATIENCE, log) == "n" * (PATIENCE + 1)
+    assert calls(program, FEWEST + 1, log) == "1" * FEWEST + "n"
+
+
 def test_a_program_that_adds_up_in_another_order_is_never_used(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     made: list[str] = []

@@ -45,19 +45,18 @@ class Threaded:
         if self.program.library.is_forked:
             self._single = self._made()
             return self._single(lane, inputs)
-        if self._left > 0 and self._single is not None:
+        single = self._single  # other threads' calls change these fields, too
+        if self._left > 0 and single is not None:
             self._left -= 1
-            return self._single(lane, inputs)
+            return single(lane, inputs)
         if not self._may_switch or lane.is_watched:
             return self.program(lane, inputs)
         start, used = perf_counter(), process_time()
         results = self.program(lane, inputs)
-        if process_time() - used >= TOGETHER * (perf_counter() - start):
-            self._vain = 0
-        else:
-            self._vain += 1
-            if self._vain >= PATIENCE and self._is_alike():
-                self._left = FEWEST << min(self._vain - PATIENCE, DOUBLINGS)
+        are_together = process_time() - used >= TOGETHER * (perf_counter() - start)
+        self._vain = vain = 0 if are_together else self._vain + 1
+        if vain >= PATIENCE and self._is_alike():
+            self._left = FEWEST << min(vain - PATIENCE, DOUBLINGS)
         return results
 
     def _made(self) -> Program:
