@@ -156,6 +156,23 @@ class Writer:
         """C expression of index / divisor % size."""
         return f"index / {self.scalar('unsigned', divisor)} % {self.scalar('unsigned', size)}"
 
+    def function(self, name: str, ctype: str, result: str) -> str:
+        """C code of the lines as a function of (index, value), for kernels that call it by macro: for `name` "score"
+        there are SCORE(index, value) and SCORE_PARAMETERS, which follow the kernel's own parameters.
+
+        result: the variable that it returns, or "value", of type `ctype`, too.
+        """
+        parameters = "".join(f", {p}" for p in self.parameters)
+        given = "".join(f", {p.split()[-1]}" for p in self.parameters)
+        included = "".join(f'#include "{file}"\n' for file in self.files)
+        lines = "".join(f"    {line.one}\n" for line in self.lines)
+        return (
+            f"{included}#define {name.upper()}_PARAMETERS {parameters.strip()}\n"
+            f"#define {name.upper()}(index, value) {name}_of(index, value{given})\n"
+            f"__device__ __forceinline__ {ctype} {name}_of(const unsigned index, const {ctype} value{parameters}) {{\n"
+            f"{lines}    return {result};\n}}\n"
+        )
+
     def _known(self, operand: Operand) -> str | None:
         """The parameter that holds a constant of one element."""
         data, ctype = operand.block.data, PASSED.get(operand.dtype)

@@ -237,16 +237,7 @@ class _Plan:
             else:
                 names[bound.node.outputs[0]] = names[bound.node.inputs[0]]
         last = names[self.between[-1].node.outputs[0]] if self.between else "value"
-        parameters = "".join(f", {p}" for p in writer.parameters)
-        given = "".join(f", {p.split()[-1]}" for p in writer.parameters)
-        included = "".join(f'#include "{file}"\n' for file in writer.files)
-        lines = "".join(f"    {line.one}\n" for line in writer.lines)
-        return (
-            f"{included}#define SCORE_PARAMETERS {parameters.strip()}\n"
-            f"#define SCORE(index, value) score_of(index, value{given})\n"
-            f"__device__ __forceinline__ float score_of(const unsigned index, const float value{parameters}) {{\n"
-            f"{lines}    return {last};\n}}\n"
-        )
+        return writer.function("score", "float", last)
 
 
 def _step(site: Site, width: int, out: Strides) -> int:

@@ -185,16 +185,7 @@ class _Plan:
         names = {self.first.node.outputs[0]: "value"}
         write_nodes(writer, self.between, names, site.tensor)
         last = names[self.between[-1].node.outputs[0]] if self.between else "value"
-        parameters = "".join(f", {p}" for p in writer.parameters)
-        given = "".join(f", {p.split()[-1]}" for p in writer.parameters)
-        included = "".join(f'#include "{file}"\n' for file in writer.files)
-        lines = "".join(f"    {line.one}\n" for line in writer.lines)
-        return (
-            f"{included}#define HIDDEN_PARAMETERS {parameters.strip()}\n"
-            f"#define HIDDEN(index, value) hidden_of(index, value{given})\n"
-            f"__device__ __forceinline__ VALUE hidden_of(const unsigned index, const VALUE value{parameters}) {{\n"
-            f"{lines}    return {last};\n}}\n"
-        )
+        return writer.function("hidden", "VALUE", last)
 
 
 def _inner(site: Site, bound: BoundNode) -> Site:
