@@ -74,6 +74,14 @@ def test_weights_are_packed_as_bytes() -> None:
     assert 512 * 600 <= packed.nbytes < 1.2 * 512 * 600
 
 
+def test_ever_new_numbers_of_rows_take_no_more_memory() -> None:
+    product = recurrent._Sums(library(), weights(32))
+    for count in [*range(1, 3 * recurrent.MOST), 1]:
+        assert (product(np.ones((count, 600), np.int8)) == -128 * 600).all()
+        assert len(product._idle) <= recurrent.MOST
+        assert len(product._idle[count]) == 1
+
+
 def test_without_products_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = results(layer(), "numpy")
     monkeypatch.setattr(recurrent, "_Rows", unimplemented)

@@ -20,6 +20,10 @@ from .recipe import Constant
 from .weights import Slab, weights_of
 
 
+MOST = 8
+"""Numbers of rows that a product is kept ready for."""
+
+
 def lstm(library: Library, op: StatefulOp) -> Callable[..., Any] | None:
     """What runs an integer LSTM of constant weights; None for other ops, and where products of bytes are inexact."""
     if not isinstance(op, LstmLayer) or not library.multiplies_bytes:
@@ -51,6 +55,8 @@ class _Sums:
         if self._floats is not None:
             return self._floats(rows)
         idle = self._idle.setdefault(len(rows), [])
+        if len(self._idle) > MOST:
+            self._idle = {len(rows): idle}
         try:
             ready = idle.pop()
         except IndexError:
