@@ -19,7 +19,6 @@ from .primitive import Attributes, Layout, aligned, arguments, make_layout
 from .recipe import Constant
 from .weights import Slab, weights_of
 
-
 MOST = 8
 """Numbers of rows that a product is kept ready for."""
 
