@@ -19,10 +19,13 @@ _FIELDS = {
 
 def called(node: Node) -> Iterator[tuple[str, int]]:
     """Attributes of a node that name subgraphs, with the subgraph's index each."""
+    return ((name, index) for name, indices in _callees(node) for index in indices)
+
+
+def _callees(node: Node) -> Iterator[tuple[str, tuple[int, ...]]]:
     for name in () if node.custom else _FIELDS.get(node.name, ()):
         value = node.attributes[name]
-        for index in value if isinstance(value, tuple) else (value,):
-            yield name, index
+        yield name, value if isinstance(value, tuple) else (value,)
 
 
 def check_calls(graphs: Sequence[Graph], limits: Limits) -> None:
@@ -31,15 +34,16 @@ def check_calls(graphs: Sequence[Graph], limits: Limits) -> None:
     calls = 0
     for graph in graphs:
         for node in graph.nodes:
-            for name, index in called(node):
-                calls += 1
+            for name, indices in _callees(node):
+                calls += len(indices)
                 if calls > limits.max_ops:
                     what = f"The model calls subgraphs more than max_ops = {limits.max_ops} times."
                     raise LimitError(what, where=graph.where(node))
-                if not 0 <= index < len(graphs):
+                callees[graph.index].update(indices)
+                if indices and not 0 <= min(indices) <= max(indices) < len(graphs):
+                    index = next(index for index in indices if not 0 <= index < len(graphs))
                     what = f"{node.name} calls subgraph {index}; the model has {len(graphs)}."
                     raise GraphError(what, where=f"{graph.where(node)}.{name}")
-                callees[graph.index].add(index)
     depth = _depths(callees)
     deepest = max(depth)
     if deepest > limits.max_call_depth:

@@ -12,6 +12,9 @@ from .schema import TABLES, Field, Kind
 
 Attributes: TypeAlias = Mapping[str, Any]
 
+_SHORT = 8
+"""Vectors up to this length are hashed."""
+
 
 def read_options(columns: Columns, table: str) -> list[Attributes]:
     """Attributes of each row of an options table; every field is there, absent ones with the schema's default."""
@@ -19,11 +22,19 @@ def read_options(columns: Columns, table: str) -> list[Attributes]:
     names = [field.name for field in TABLES[table].fields]
     if not names:
         return [MappingProxyType({})] * len(rows)
-    values = list(zip(*(_values(columns, table, field) for field in TABLES[table].fields), strict=True))
+    by_field = [_values(columns, table, field) for field in TABLES[table].fields]
+    by_row = zip(*by_field, strict=True)
     if any(field.dtype.kind == "f" for field in TABLES[table].fields):  # 0.0 equals -0.0
-        return [MappingProxyType(dict(zip(names, row, strict=True))) for row in values]
-    made = {row: MappingProxyType(dict(zip(names, row, strict=True))) for row in set(values)}
-    return list(map(made.__getitem__, values))
+        return [MappingProxyType(dict(zip(names, row, strict=True))) for row in by_row]
+    keys = list(zip(*map(_keys, by_field), strict=True))
+    rows_by_key = dict(zip(keys, by_row, strict=True))
+    made = {key: MappingProxyType(dict(zip(names, row, strict=True))) for key, row in rows_by_key.items()}
+    return list(map(made.__getitem__, keys))
+
+
+def _keys(values: list[Any]) -> list[Any]:
+    """What tells values apart: themselves, or which object they are where hashing would read a long vector again."""
+    return [id(value) if isinstance(value, tuple) and len(value) > _SHORT else value for value in values]
 
 
 def defaults(table: str) -> Attributes:

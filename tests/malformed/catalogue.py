@@ -86,10 +86,10 @@ def malformed(id: str, *codes: str) -> Callable[[Generator], Generator]:
     return register
 
 
-def provoke(case: Case) -> TfliteError | None:
-    """The error that loading, allocating and running a file gives; None where all goes well."""
+def provoke(case: Case, data: bytes) -> TfliteError | None:
+    """The error that loading, allocating and running a case's file gives; None where all goes well."""
     try:
-        interpreter = Interpreter(model_content=case.make(), device="cpu", limits=case.limits)
+        interpreter = Interpreter(model_content=data, device="cpu", limits=case.limits)
         for inputs in case.calls:
             interpreter.get_signature_runner(FAULT)(**inputs)
         if not case.calls:

@@ -20,8 +20,9 @@ def cases(id: str, name: str) -> list[Case]:
 
 def problem(case: Case, codes: frozenset[str]) -> str | None:
     """What is wrong with what a case gives; None if it is as it should be."""
+    data = case.make()
     with in_time():
-        error = provoke(case)
+        error = provoke(case, data)
     if error is None:
         return None if case.code == ACCEPTED else "is accepted"
     if error.code not in ({case.code} if case.code else codes):
