@@ -37,7 +37,7 @@ NAMES = [
     "two_vars",
     "var_in_loop",
 ]
-FLEX = {"coding", "dtypes", "error_ops", "lookup_flex", "lookup_two_sigs_dense", "mixed", "train"}
+FLEX = {"coding", "dtypes", "error_ops", "lookup_flex", "lookup_two_sigs_dense", "mixed", "strings_builtin", "train"}
 
 
 def calls(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ...interpreter.errors import InputError
@@ -21,6 +22,7 @@ from . import kernels  # registers how operators become launches
 from .arena import Arena, lay_out
 from .cost import Total, costs, total
 from .cupy_device import CupyDevice, available
+from .device import Device
 from .gemm import WORKSPACE_BYTES, Problem
 from .listing import ArrayStep, Listing
 from .lowering import Options, lower
@@ -86,14 +88,11 @@ class GpuDelegate(_Planner):
         library: bool = True,
         tune: bool | None = None,
     ) -> None:
-        taken = self._is_taken if library else None
+        taken = partial(_is_taken, space.device) if library else None
         tuner = Tuner(space.device) if wishes_tuning(tune) else None
         super().__init__(title, space.xp, space, Options(space.device.arch, check_precision(precision), taken, tuner))
         self.errors = space.errors
         self._apart = apart
-
-    def _is_taken(self, problem: Problem) -> bool:
-        return self.space.device.gemm_plan(problem) is not None
 
     def compile(self, partition: Partition) -> Executable:
         listing, arena, details = self.plan(partition, apart=self._apart)
@@ -177,6 +176,11 @@ def foretold(expected: Total, options: Options) -> dict[str, Any]:
         "floor_us": round(1e6 * expected.floor, 1),
         "time_us": round(1e6 * expected.expected, 1),
     }
+
+
+def _is_taken(device: Device, problem: Problem) -> bool:
+    """Whether a device's library computes a product."""
+    return device.gemm_plan(problem) is not None
 
 
 def wishes_tuning(asked: bool | None) -> bool:

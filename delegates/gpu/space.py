@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakMethod
 
 import numpy as np
 
@@ -43,7 +43,8 @@ class CallLane:
     """
 
     def __init__(self, device: Device, memory: Callable[[int], Memory]) -> None:
-        self._device, self._memory = device, memory
+        """memory: a method of the space that keeps this lane; a cycle would hold memory until the collector comes."""
+        self._device, self._source = device, WeakMethod(memory)
         self.stream = device.stream()
         self.caller: Any = None  # the stream of whoever makes the present call
         self.ending = Ending(self, device)  # of the last call: what the lane holds may be used anew after it
@@ -63,6 +64,11 @@ class CallLane:
         for bound in self.used.values():
             bound.ending.event = self.ending.event
         self.used.clear()
+
+    def _memory(self, nbytes: int) -> Memory:
+        source = self._source()
+        assert source is not None, "a lane is used by calls only, and these hold the space"
+        return source(nbytes)
 
     def program(self, program: Program) -> Bound:
         """A program on this lane."""

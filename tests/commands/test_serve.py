@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import tests.serve.needed  # noqa: F401  skips
 from tests.models import add_sub
 from tests.pages import ROOT
 from tests.shell import Run

@@ -44,12 +44,36 @@ typedef half __half;
 static inline unsigned short __half_as_ushort(half h) { return __half_raw(h).x; }
 static inline half __ushort_as_half(unsigned short bits) { return half(__half_raw{bits}); }
 
+// Barriers of a block leave out threads that have ended, as on devices: CuPy's scans rely on it. So threads here go on
+// passing barriers, of which all are one, until one is met by none but such as are at their end.
+static unsigned barriers_passed[1024], met_at_end[3], threads_gone;
+static void pass_barrier() {
+    const unsigned number = barriers_passed[fiber_current]++;
+    met_at_end[(number + 1) % 3] = 0;
+    block_barrier(0);
+}
+#undef __syncthreads
+#define __syncthreads() pass_barrier()
+static void pass_other_barriers() {
+    for (bool is_last = false; !is_last;) {
+        unsigned& met = met_at_end[barriers_passed[fiber_current] % 3];
+        ++met;
+        pass_barrier();
+        is_last = met == fiber_count;
+    }
+    barriers_passed[fiber_current] = 0;
+    if (++threads_gone == fiber_count) threads_gone = met_at_end[0] = met_at_end[1] = met_at_end[2] = 0;
+}
+
 // Calls a kernel with the arguments that pointers lead to.
 template <class... A, size_t... I>
 static const char* run_kernel(void (*kernel)(A...), const unsigned* g, const unsigned* b, size_t shared, int schedule,
                               uint64_t seed, void** a, std::index_sequence<I...>) {
     return run_grid({g[0], g[1], g[2]}, {b[0], b[1], b[2]}, shared, schedule, seed, true,
-                    [=] { kernel(*(std::remove_cv_t<A>*)a[I]...); });
+                    [=] {
+                        kernel(*(std::remove_cv_t<A>*)a[I]...);
+                        pass_other_barriers();
+                    });
 }
 template <class... A> static size_t sizes_of(void (*)(A...), size_t* out) {
     const size_t sizes[] = {sizeof(A)..., 0};

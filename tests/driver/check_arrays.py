@@ -64,3 +64,29 @@ def test_variables_stay_from_call_to_call() -> None:
         results.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
     np.testing.assert_array_equal(*results)
     assert results[0].tolist() == [16, 24]
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.int64, np.uint32])
+def test_quotients_wrap_around(kind: type[np.integer]) -> None:
+    """The least number over -1 is a fault of the host's division, not of a device's."""
+    least, most = np.iinfo(kind).min, np.iinfo(kind).max
+    a, b = np.array([least, 7, most], kind), np.array([-1 if least else most, 2, 3]).astype(kind)
+    with np.errstate(over="ignore"):
+        want = a // b
+    np.testing.assert_array_equal((cupy.asarray(a) // cupy.asarray(b)).get(), want)
+
+
+@pytest.mark.parametrize("length", [1, 79, 300, 1500])
+def test_scans_whose_threads_end_before_others(length: int) -> None:
+    x = np.arange(3 * length, dtype=np.float32).reshape(3, length) % 7
+    for axis in (0, 1, None):
+        np.testing.assert_array_equal(cupy.cumsum(cupy.asarray(x), axis=axis).get(), np.cumsum(x, axis=axis))
+
+
+def test_what_other_libraries_would_compute() -> None:
+    x = noise(4, 6)
+    np.testing.assert_allclose(cupy.matmul(cupy.asarray(x), cupy.asarray(x.T)).get(), x @ x.T, rtol=1e-5)
+    np.testing.assert_array_equal(cupy.argsort(cupy.asarray(x), axis=0, kind="stable").get(), np.argsort(x, axis=0))
+    assert cupy.fft.rfft(cupy.asarray(x), 8).dtype == np.complex64
+    values, first = cupy.unique(cupy.asarray(np.float32([2, 1, 2])), return_index=True)
+    assert (values.get().tolist(), first.get().tolist()) == ([1, 2], [1, 0])

@@ -183,3 +183,25 @@ def test_nothing_is_left_behind() -> None:
         del interpreter, run
     after = used()
     assert after[5:] == before[5:]
+
+
+def test_an_interpreter_that_goes_takes_its_memory_along() -> None:
+    """Without the collector, which does not know how much a few objects hold on the device."""
+    content = network()
+    pool = cupy.get_default_memory_pool()
+
+    def load() -> int:
+        run = on("gpu", content).get_signature_runner()
+        for turn in range(3):
+            run(x=noise(1, 8, 8, 3, seed=turn))
+        return int(pool.used_bytes())
+
+    load()
+    gc.collect()
+    before = pool.used_bytes()
+    gc.disable()
+    try:
+        assert load() > before
+        assert pool.used_bytes() == before
+    finally:
+        gc.enable()

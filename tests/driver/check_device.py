@@ -48,7 +48,12 @@ def add(device: CupyDevice, x: Any, y: Any, by: float) -> None:
 
 def test_what_it_is(device: CupyDevice) -> None:
     assert (device.name, device.arch, device.xp) == ("cuda:0", 90, cupy)
-    assert device.title == "Stand-in for an H100, driver 12090, CUDA " + str(cupy.cuda.runtime.runtimeGetVersion())
+    runtime = cupy.cuda.runtime
+    cuda = runtime.runtimeGetVersion()
+    assert device.title == f"Stand-in for an H100, driver {12090 if cuda < 13000 else 13000}, CUDA {cuda}"
+    found = runtime.getDeviceProperties(0)
+    wanted = {"major": 9, "minor": 0, "multiProcessorCount": 132, "totalGlobalMem": 80 << 30, "l2CacheSize": 50 << 20}
+    assert {name: found[name] for name in wanted} == wanted
 
 
 def test_copies_through_page_locked_memory_are_read_when_they_run(device: CupyDevice) -> None:

@@ -6,12 +6,12 @@ import gc
 
 import numpy as np
 import pytest
+from gpu_stages.target import Target
 
 import tflite_cupy as lite
 from tests.driver import stand_in
 from tests.driver.check_calls import noise, on, same
 from tests.models import add_sub
-from tflite_cupy.delegates.gpu.cupy_device import CupyDevice
 from tflite_cupy.delegates.gpu.kernel import Kernel
 from tflite_cupy.interpreter.errors import KernelError, TfliteError
 
@@ -26,7 +26,9 @@ def test_a_kernel_that_fails_later() -> None:
     x = noise(5)
     same(run(x=x, y=x), host(x=x, y=x))
     stand_in.order(1)
-    device = CupyDevice()
+    target = Target("gpu")
+    device = target.device
+    assert target.works()
     (kernel,) = device.load([MISALIGNED])
     memory = device.memory(64)
     device.launch(kernel, (1, 1, 1), (1, 1, 1), 0, [memory.address])
@@ -39,5 +41,6 @@ def test_a_kernel_that_fails_later() -> None:
     with pytest.raises(TfliteError, match=r"cudaErrorLaunchFailure|CUDA_ERROR_LAUNCH_FAILED"):
         lite.Interpreter(model_content=add_sub(), device="gpu").get_signature_runner("sub")(a=x, b=x)
     np.testing.assert_array_equal(host(x=x, y=x)["sum"], x + x)
+    assert not target.works()
     del run
     gc.collect()

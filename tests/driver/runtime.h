@@ -1,7 +1,7 @@
 // The runtime's API: devices, memory, streams, events, captures. Included by stand_in.cpp.
 #pragma once
 
-static const int VERSION = 12090;
+static const int VERSION = CUDA == 12 ? 12090 : 13000;
 
 // --- devices ----------------------------------------------------------------------------------------------------
 
@@ -29,8 +29,9 @@ API int cudaDeviceGetAttribute(int* out, int attribute, int device) {
     TRY(device ? INVALID_DEVICE : OK);
     static const std::map<int, int> values = {
         {1, 1024}, {2, 1024}, {3, 1024}, {4, 64}, {5, 0x7fffffff}, {6, 65535}, {7, 65535}, {8, SHARED_BYTES}, {10, 32},
-        {12, 65536}, {13, 1785000}, {16, 132}, {19, 1}, {31, 1}, {36, 2619000}, {37, 5120}, {38, 50 << 20}, {39, 2048},
-        {40, 3}, {41, 1}, {75, 9}, {76, 0}, {81, 228 << 10}, {82, 65536}, {97, SHARED_OPTIN_BYTES}, {115, 0},
+        {12, 65536}, {13, 1785000}, {15, 1}, {16, 132}, {17, 0}, {19, 1}, {20, 0}, {31, 1}, {36, 2619000}, {37, 5120},
+        {38, 50 << 20}, {39, 2048}, {40, 3}, {41, 1}, {69, 1 << 28}, {70, 131072}, {71, 65000}, {72, 2097120}, {75, 9},
+        {76, 0}, {81, 228 << 10}, {82, 65536}, {87, 2}, {96, 0}, {97, SHARED_OPTIN_BYTES}, {115, 0},
     };  // numbered as cudaDeviceAttr
     const auto found = values.find(attribute);
     TRY(found == values.end() ? stand_in_missing("value of this attribute") : OK);
@@ -39,23 +40,32 @@ API int cudaDeviceGetAttribute(int* out, int attribute, int device) {
 template <class T> static void put(void* properties, size_t offset, std::initializer_list<T> values) {
     memcpy((char*)properties + offset, values.begin(), values.size() * sizeof(T));
 }
-API int cudaGetDeviceProperties_v2(void* out, int device) {  // cudaDeviceProp of CUDA 12, by its offsets
+#if CUDA == 12
+#define PROPERTIES cudaGetDeviceProperties_v2
+enum { PROPERTIES_BYTES = 1032, MULTIPROCESSORS = 388, ADDRESSING = 604, PER_MULTIPROCESSOR = 624 };
+#else  // without clock rates and some modes
+#define PROPERTIES cudaGetDeviceProperties
+enum { PROPERTIES_BYTES = 1008, MULTIPROCESSORS = 384, ADDRESSING = 588, PER_MULTIPROCESSOR = 604 };
+#endif
+API int PROPERTIES(void* out, int device) {  // cudaDeviceProp, by its offsets
     TRY(device ? INVALID_DEVICE : OK);
-    memset(out, 0, 1032);
+    memset(out, 0, PROPERTIES_BYTES);
     strcpy((char*)out, "Stand-in for an H100");
-    put<size_t>(out, 288, {Memory::TOTAL, SHARED_BYTES});                                // totalGlobalMem ...
-    put<int>(out, 304, {65536, 32});                                                     // regsPerBlock, warpSize
-    put<int>(out, 320, {1024, 1024, 1024, 64, 0x7fffffff, 65535, 65535, 1785000});       // maxThreadsPerBlock ...
-    put<size_t>(out, 352, {64 << 10});                                                   // totalConstMem
-    put<int>(out, 360, {9, 0});                                                          // major, minor
-    put<int>(out, 388, {132});                                                           // multiProcessorCount
-    put<int>(out, 400, {1});                                                             // canMapHostMemory
-    put<int>(out, 604, {1, 2619000, 5120, 50 << 20});                                    // unifiedAddressing ...
-    put<int>(out, 624, {2048});                                                          // maxThreadsPerMultiProcessor
-    put<size_t>(out, 640, {228 << 10});                                                  // sharedMemPerMultiprocessor
-    put<int>(out, 648, {65536});                                                         // regsPerMultiprocessor
-    put<size_t>(out, 696, {SHARED_OPTIN_BYTES});                                         // sharedMemPerBlockOptin
-    put<int>(out, 712, {32});                                                            // maxBlocksPerMultiProcessor
+    put<size_t>(out, 288, {Memory::TOTAL, SHARED_BYTES});                          // totalGlobalMem ...
+    put<int>(out, 304, {65536, 32});                                               // regsPerBlock, warpSize
+    put<int>(out, 320, {1024, 1024, 1024, 64, 0x7fffffff, 65535, 65535});          // maxThreadsPerBlock ...
+    put<size_t>(out, 352, {64 << 10});                                             // totalConstMem
+    put<int>(out, 360, {9, 0});                                                    // major, minor
+    put<int>(out, MULTIPROCESSORS, {132});                                         // multiProcessorCount
+    put<int>(out, CUDA == 12 ? 400 : 392, {1});                                    // canMapHostMemory
+    if (CUDA == 12) put<int>(out, 348, {1785000});                                 // clockRate
+    if (CUDA == 12) put<int>(out, ADDRESSING, {1, 2619000, 5120, 50 << 20});       // unifiedAddressing, memoryClockRate ...
+    else put<int>(out, ADDRESSING, {1, 5120, 50 << 20});                           // without memoryClockRate
+    put<int>(out, PER_MULTIPROCESSOR, {2048});                                     // maxThreadsPerMultiProcessor
+    put<size_t>(out, CUDA == 12 ? 640 : 624, {228 << 10});                         // sharedMemPerMultiprocessor
+    put<int>(out, CUDA == 12 ? 648 : 632, {65536});                                // regsPerMultiprocessor
+    put<size_t>(out, CUDA == 12 ? 696 : 672, {SHARED_OPTIN_BYTES});                // sharedMemPerBlockOptin
+    put<int>(out, CUDA == 12 ? 712 : 688, {32});                                   // maxBlocksPerMultiProcessor
     return OK;
 }
 API int cudaDeviceSynchronize() {

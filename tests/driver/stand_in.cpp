@@ -2,7 +2,8 @@
 // memory of the device, kernels by the emulator. It is neither NVIDIA's nor fast, has the functions that CuPy calls for
 // this package and no others, and refuses what CUDA documents that it refuses. `redirect.py` leads CuPy's calls here.
 //
-// Functions and their errors are those of the CUDA Runtime API and CUDA Driver API reference manuals of CUDA 12.
+// Functions and their errors are those of the CUDA Runtime API and CUDA Driver API reference manuals of CUDA 12, and of
+// CUDA 13 where the macro CUDA is 13: the number in the name of CuPy's wheel.
 #include <mutex>
 #include <set>
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +18,8 @@ from tflite_cupy.delegates.gpu.kernel import Kernel
 from .redirect import redirected
 
 FOLDER = Path(__file__).parent
+WHEELS = {"cupy-cuda12x": 12, "cupy-cuda13x": 13}
+"""CuPy's wheels, and the CUDA that each is made for."""
 OPTIONS = (
     "-x",
     "c++",
@@ -47,12 +51,22 @@ class Counts(NamedTuple):
     host_bytes: int
 
 
+def installed() -> tuple[int, str] | None:
+    """CUDA of CuPy's wheel that is installed, and its version; None without one."""
+    for name, cuda in WHEELS.items():
+        with suppress(PackageNotFoundError):
+            return cuda, version(name)
+    return None
+
+
 @cache
 def library() -> ctypes.CDLL:
     """The library, loaded: whoever opens libcuda.so.1 after that gets this one, by its soname."""
+    found = installed()
+    assert found is not None, "CuPy is not installed"
     source = FOLDER / "stand_in.cpp"
     parts = [str(path) for path in (source, *sorted(FOLDER.glob("*.h")))]
-    return ctypes.CDLL(str(made(f'#include "{source}"\n', OPTIONS, parts)))
+    return ctypes.CDLL(str(made(f'#include "{source}"\n', (*OPTIONS, f"-DCUDA={found[0]}"), parts)))
 
 
 def install() -> None:
@@ -69,7 +83,7 @@ def install() -> None:
     from . import array_kernels
 
     compiler._compile_module_with_cache = array_kernels.module
-    cupy.matmul = array_kernels.matmul
+    array_kernels.replace_libraries(cupy)
     vars(cupy_device).update(machine_code=_machine_code)
 
 

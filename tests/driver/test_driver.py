@@ -6,11 +6,11 @@ import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
+from tests.driver.stand_in import WHEELS, installed
 from tests.emulator.compiler import COMPILER
 
 FOLDER = Path(__file__).parent
@@ -23,11 +23,12 @@ def missing() -> str:
         return "no g++ to build the stand-in"
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return "CuPy's calls are led to the stand-in by machine code of x86-64, for Linux"
-    try:
-        installed = version("cupy-cuda12x")
-    except PackageNotFoundError:
-        return "cupy-cuda12x is not installed"
-    return "" if installed.startswith("14.") else f"the stand-in is for CuPy 14, found {installed}"
+    match installed():
+        case None:
+            return f"none of CuPy's wheels is installed: {', '.join(WHEELS)}"
+        case _, version if not version.startswith("14."):
+            return f"the stand-in is for CuPy 14, found {version}"
+    return ""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from .compiler import FOLDER, library_of
 
 SOURCE = FOLDER / "cublaslt.cpp"
 FAULTS = ("none", "no device", "no memory", "unsupported", "other device", "nothing found", "bad state", "execution")
-HEADERS = ("nvidia/*/include", "tensorflow/include/third_party/gpus/cuda/include")
+HEADERS = ("nvidia/*/include", "nvidia/*/include/cccl", "tensorflow/include/third_party/gpus/cuda/include")
 """Where packages have the headers of CUDA."""
 
 

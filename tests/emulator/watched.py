@@ -38,6 +38,8 @@ OPTIONS = (
     *("-fno-tree-sra", "-fno-ipa-sra"),  # a load of 16 bytes stays one
 )
 LIBRARIES = ("-lm", "-lc", "-lgcc")
+CARRIERS = ("math.cuh", "pipe.cuh", "prims.cuh")
+"""Files whose functions load and store for others: it is their callers that a reader wants to know."""
 STRICTLY = "TFLITE_CUPY_EMULATOR_WATCH"
 """The variable of the environment by which all kernels of a process are watched."""
 
@@ -195,12 +197,15 @@ def _library() -> ctypes.CDLL:
 
 
 def _line(kernel: Kernel, frames: Sequence[str]) -> Line | None:
-    """The innermost of a place's frames that the kernel's text has; None if that has none: it is the emulator's."""
+    """The innermost of a place's frames that the kernel's text has, but for those of `CARRIERS` if another calls them;
+    None if it has none: the place is the emulator's."""
     lines = kernel.text.splitlines()
     found = (re.match(rf"(?:.*/)?{kernel.entry}:(\d+)", frame) for frame in frames)
-    at = next((int(f[1]) for f in found if f and int(f[1]) <= len(lines)), None)
-    if at is None:
-        return None
+    places = [_place(kernel, lines, int(f[1])) for f in found if f and int(f[1]) <= len(lines)]
+    return next((line for line in places if line.file not in CARRIERS), places[0] if places else None)
+
+
+def _place(kernel: Kernel, lines: Sequence[str], at: int) -> Line:
     for name, (first, count) in _files(kernel).items():
         if first <= at < first + count:
             whole = (TEXTS / name).read_text(encoding="utf-8").count("\n")

@@ -61,6 +61,7 @@ class Interrupt:
     def during(self, call: Callable[[], Any]) -> bool:
         """Whether it came while `call` ran."""
         before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # Python 3.12 counts on settrace to find a frame that has asked for them
         sys.settrace(self)
         try:
             call()

@@ -6,13 +6,15 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from starlette.applications import Starlette
-
+import tests.serve.needed  # noqa: F401  skips
 from tflite_cupy.serve.app import create_app
 from tflite_cupy.serve.service import Service
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 
 @dataclass

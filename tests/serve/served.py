@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tests.serve.needed  # noqa: F401  skips
 from tests.models import add_sub, passthrough
 from tflite_cupy.serve.repository import Repository
 from tflite_cupy.serve.service import Service, Settings

@@ -94,8 +94,8 @@ class Mfcc(Op):
             return xp.zeros((*spectrogram.shape[:2], self.dct_coefficient_count), np.float32)
         triangles = self._triangles(np.arange(first, last + 1) * step)
         magnitudes = xp.sqrt(spectrogram[..., first : last + 1].astype(np.float64))
-        channels = xp.log(xp.maximum(magnitudes @ xp.asarray(triangles), LOWEST_ENERGY))
-        return (channels @ xp.asarray(self._cosines())).astype(np.float32)
+        channels = xp.log(xp.maximum(xp.matmul(magnitudes, xp.asarray(triangles)), LOWEST_ENERGY))
+        return xp.matmul(channels, xp.asarray(self._cosines())).astype(np.float32)
 
     def _triangles(self, frequencies: np.ndarray) -> np.ndarray:
         """Weights [frequencies, channels] of the filter bank."""

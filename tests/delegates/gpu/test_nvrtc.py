@@ -105,7 +105,7 @@ def network_models() -> Iterator[bytes]:
 
 def share(arch: int, corpus: Path) -> list[Kernel]:
     """The kernels to build for an architecture."""
-    usable = sorted((k for k, least in kernels(corpus).items() if least <= arch), key=lambda k: -len(k.text))
+    usable = sorted((k for k, least in kernels(corpus).items() if least <= arch), key=lambda k: (-len(k.text), k.text))
     seen: Counter[str] = Counter()
     chosen = []
     for kernel in usable:
