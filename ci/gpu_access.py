@@ -182,7 +182,8 @@ def main() -> int:
     table = sorted(found.values(), key=lambda r: -(r.of("shared").waste + r.of("global").waste))
     print("\n".join(lines(table)))
     if not sys.argv[1:]:
-        RESULT.write_text(json.dumps({"measured": False, "kernels": [plain(row) for row in table]}, indent=1) + "\n")
+        settings = {"measured": False, "arch": options.arch, "batch": options.batch, "models": list(chosen)}
+        RESULT.write_text(json.dumps({**settings, "kernels": [plain(row) for row in table]}, indent=1) + "\n")
     return 0
 
 

@@ -1,9 +1,13 @@
 """Checks the GPU delegate on a real GPU and writes what it found as JSON: `python ci/gpu_check.py [STAGE...]`.
 
 Each stage is a process of its own with a time limit; one that fails does not stop the next, and what it found before is
-kept. Needs CuPy and pytest; neither TensorFlow nor a network. After `DEADLINE` seconds, less than ten minutes, what is
-left is stopped; `--rest` goes on with the stages that today's report of this device, in `--out` or ci/gpu_results, has
-not got yet, and then with those that failed. All of them take three such runs.
+kept. Where a process dies of one of its stage's rows, or can't use the device after it, that row has failed, and
+another process goes on with the next. Needs CuPy and pytest; neither TensorFlow nor a network.
+
+After `DEADLINE` seconds, less than ten minutes, what is left is stopped; the report says which rows have not run.
+`--rest` goes on from today's report of this device, in `--out` or ci/gpu_results: with the stages that it has not got
+yet, with the rows that have not run, with both of the stages that are optional (`peers`, `tuned`, `compiled`), and then
+with what failed. All of them take three such runs.
 
     device      the device, the versions, its ceilings: copies, matrix products, launches
     models      whole networks: launched one by one, captured, replayed; against the CPU delegate
@@ -11,13 +15,13 @@ not got yet, and then with those that failed. All of them take three such runs.
     peers       times of torch and JAX with the same weights
     sanitizer   compute-sanitizer's four tools over small networks
     operators   every operator and combination of element types that the reference takes, with random shapes
-    primitives  device functions of delegates/gpu/cuda over many values, against the same text built by g++
-    tuned       the benchmarks again, with products in the ways that TFLITE_CUPY_TUNE=1 finds fastest
     threads     eight threads over one interpreter of four signatures, every output checked; CuPy, torch, JAX arrays
-    library     products that cuBLASLt computes: against the CPU delegate, and their times beside kernels of ours
-    memory      what thousands of calls and many loads leave behind; what happens where memory ends
+    primitives  device functions of delegates/gpu/cuda over many values, against the same text built by g++
     start       from a new process to the first result, without and with kernels kept on disk
     suite       the tests that are marked `gpu`
+    library     products that cuBLASLt computes: against the CPU delegate, and their times beside kernels of ours
+    memory      what thousands of calls and many loads leave behind; what happens where memory ends
+    tuned       the benchmarks again, with products in the ways that TFLITE_CUPY_TUNE=1 finds fastest
     compiled    times of torch.compile with the same weights, minutes for each network
 
 Exit status: 0 if all stages passed, 1 if one failed, 3 without a GPU.
@@ -33,6 +37,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
@@ -44,7 +49,7 @@ RESULTS = ROOT / "ci" / "gpu_results"
 sys.path.insert(0, str(ROOT))
 
 from gpu_stages import STAGES
-from gpu_stages.progress import Progress, read
+from gpu_stages.progress import Progress, ended, read, rows_left, write
 from gpu_stages.target import NAMES, Target
 
 import tflite_cupy as lite
@@ -63,20 +68,35 @@ GRACE = 8.0
 """A stage is told to end so many seconds before it is stopped."""
 
 
-def run_stage(name: str, target: str, folder: Path, seconds: float) -> dict[str, Any]:
-    """A stage in a process of its own; what kills it becomes a part of its result."""
+def run_stage(
+    name: str, target: str, partial: Path, seconds: float, known: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A stage in processes of its own; what kills one becomes a part of its result.
+
+    partial: where it writes what it has found so far. known: a result to go on from.
+    """
     stage, began = STAGES[name], time.monotonic()
     limit = min(stage.seconds, seconds)
     if limit < LEAST:
         return {"passed": stage.is_optional, "skipped": NO_TIME, "seconds": 0.0}
-    partial = folder / f"{name}.partial.json"
-    partial.unlink(missing_ok=True)
-    command = [sys.executable, __file__, "--run", name, "--device", target, "--seconds", f"{limit - GRACE:.0f}"]
-    error = _ended([*command, "--partial", str(partial)], limit)
-    result = read(partial)
-    partial.unlink(missing_ok=True)
-    if error:
-        result |= {"passed": False, "error": error}
+    write(partial, known or {})
+    options, deaths = ["--again"], []
+    while True:
+        here = limit - (time.monotonic() - began)
+        command = [sys.executable, __file__, "--run", name, "--device", target, "--seconds", f"{here - GRACE:.0f}"]
+        before, error = rows_left(read(partial)), _ended([*command, "--partial", str(partial), *options], here)
+        result = ended(read(partial), error)
+        if not error:
+            break
+        deaths.append(error)
+        write(partial, result)
+        left = limit - (time.monotonic() - began)
+        if left < LEAST + GRACE or rows_left(result) in (0, before):
+            break
+        options = []
+    partial.unlink()
+    if deaths:
+        result |= {"passed": False, "error": "\n".join(deaths)}
     return {**result, "seconds": round(time.monotonic() - began, 1)}
 
 
@@ -121,10 +141,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--deadline", type=float, default=DEADLINE, help="seconds for all stages (default: %(default)s)"
     )
-    parser.add_argument("--rest", action="store_true", help="leave out stages that today's report has")
+    parser.add_argument("--rest", action="store_true", help="leave out what today's report has")
     parser.add_argument("--run", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--partial", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=60.0, help=argparse.SUPPRESS)
+    parser.add_argument("--again", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = [name for name in options.stages if name not in STAGES]
     if unknown:
@@ -134,8 +155,8 @@ def _arguments() -> argparse.Namespace:
 
 def _run_here(options: argparse.Namespace) -> int:
     """A stage in this process."""
-    module = import_module(f"gpu_stages.{options.run}")
-    module.run(Target(options.device), Progress(options.partial, options.seconds))
+    module, target = import_module(f"gpu_stages.{options.run}"), Target(options.device)
+    module.run(target, Progress(options.partial, options.seconds, again=options.again, works=target.works))
     return 0
 
 
@@ -148,13 +169,15 @@ def main() -> int:
         print(f"error: no GPU to check on: {reason}", file=sys.stderr)
         return 3
     path, report = _report(options.out, options.device)
+    path.write_text(json.dumps(report, indent=1) + "\n")
     before, chosen = report["stages"], list(options.stages or STAGES)
     if options.rest:
         chosen = [name for name in chosen if not _is_known(before.get(name))]
-        chosen.sort(key=lambda name: _has_run(before.get(name)))
+        chosen.sort(key=lambda name: _rank(name, before.get(name)))
     for name in chosen:
-        left = options.deadline - (time.monotonic() - began)
-        result = run_stage(name, options.device, options.out, left)
+        left, known = options.deadline - (time.monotonic() - began), before.get(name, {}) if options.rest else {}
+        known = {**_ceilings(report), **known}
+        result = run_stage(name, options.device, _partial(path, name), left, known)
         if result.get("skipped") != NO_TIME or not _has_run(before.get(name)):
             report["stages"][name] = result
         path.write_text(json.dumps(report, indent=1) + "\n")
@@ -173,24 +196,54 @@ def _report(folder: Path, target: str) -> tuple[Path, dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
     before = next((p for p in (folder / name, RESULTS / name) if p.exists()), None)
     if before is not None:
-        report["stages"] = json.loads(before.read_text())["stages"]
+        report["stages"] = json.loads(before.read_text())["stages"] | _cut_short(before)
     return folder / name, report
+
+
+def _ceilings(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What `device` has measured that other stages need, too."""
+    device = report["stages"].get("device", {"passed": False})
+    return {"ceilings": device["ceilings"]} if device["passed"] and "ceilings" in device else {}
+
+
+def _partial(report: Path, name: str) -> Path:
+    return report.with_suffix(f".{name}.partial")
+
+
+def _cut_short(report: Path) -> dict[str, Any]:
+    """What a run that was ended from outside had found of the stage that it was at."""
+    found = {name: path for name in STAGES if (path := _partial(report, name)).exists()}
+    written = report.stat().st_mtime
+    return {
+        name: {**ended(read(path), "its run was ended"), "passed": False}
+        for name, path in found.items()
+        if path.stat().st_mtime >= written
+    }
 
 
 def _is_known(result: dict[str, Any] | None) -> bool:
     """Whether a stage was run to its end."""
-    return result is not None and result["passed"] and _has_run(result)
+    return result is not None and result["passed"] and _has_run(result) and not rows_left(result)
 
 
 def _has_run(result: dict[str, Any] | None) -> bool:
-    """Whether there was time for a stage: --rest begins with those for which there was none."""
+    """Whether there was time for a stage."""
     return result is not None and result.get("skipped") != NO_TIME
+
+
+def _rank(name: str, result: dict[str, Any] | None) -> int:
+    """Which stages come first: those for which there was no time, those that miss rows, optional ones, failed ones."""
+    has_run = _has_run(result)
+    if has_run and not rows_left(result or {}):
+        return 3
+    return 2 if STAGES[name].is_optional else int(has_run)
 
 
 def _said(result: dict[str, Any]) -> str:
     if "skipped" in result:
         return f"skipped ({result['skipped']})"
-    return "passed" if result["passed"] else "FAILED"
+    missing = f", {rows_left(result)} not run: time," if rows_left(result) else ""
+    return ("passed" if result["passed"] else "FAILED") + missing
 
 
 if __name__ == "__main__":

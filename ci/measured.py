@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import measured_access
 import measured_convert
 import measured_cpu
 import measured_gpu
@@ -29,6 +30,7 @@ def sections() -> dict[str, str]:
         "GPU": measured_gpu.section(measured_gpu.newest(GPU_RESULTS)),
         "loading": measured_cpu.loading(_numbers("bench_cpu")),
         "overlapping calls": measured_scaling.section(_numbers("scaling")),
+        "accesses to memory": measured_access.section(_numbers("gpu_access")),
         "conversions": measured_convert.section(_numbers("convert")),
     }
 

@@ -15,18 +15,18 @@ class Stage:
 
 STAGES = {
     "device": Stage(40),
-    "models": Stage(90),
+    "models": Stage(110),
     "benchmarks": Stage(130),
     "peers": Stage(150, is_optional=True),
     "sanitizer": Stage(90),
     "operators": Stage(100),
-    "primitives": Stage(40),
-    "tuned": Stage(120, is_optional=True),
     "threads": Stage(45),
+    "primitives": Stage(40),
+    "start": Stage(60),
+    "suite": Stage(120),
     "library": Stage(60),
     "memory": Stage(45),
-    "start": Stage(60),
-    "suite": Stage(75),
+    "tuned": Stage(120, is_optional=True),
     "compiled": Stage(500, is_optional=True),
 }
 """In the order in which they run: what time runs out for is what is missed least."""

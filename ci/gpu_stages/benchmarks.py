@@ -31,15 +31,13 @@ def run(target: Target, progress: Progress, *, tuned: bool = False) -> None:
     chosen = sorted(rows(WORKLOADS, BATCHES), key=urgency)
     if not target.is_real:
         chosen = [Row("BERT", 1, "strict"), Row("BERT", 2, "tf32")]
-    found = dict(ceilings(target, progress))
+    left = progress.missing("rows", [row._asdict() | {"tuned": tuned} for row in chosen])
+    found = progress.before.get("ceilings") or dict(ceilings(target, progress))
     progress.note(ceilings=found)
-    for number, row in enumerate(chosen):
-        share = max(progress.left / (len(chosen) - number), 0.5)
-        with progress.attempt("rows", **row._asdict(), tuned=tuned) as fields:
-            _measured(target, row, share, found, fields)
-        if progress.left < LEAST:
-            progress.note(rows_left=len(chosen) - number - 1)
-            break
+    for number, key in enumerate(progress.while_time(left, LEAST)):
+        share = max(progress.left / (len(left) - number), 0.5)
+        with progress.attempt("rows", **key) as fields:
+            _measured(target, Row(key["model"], key["batch"], key["precision"]), share, found, fields)
     progress.finish()
 
 

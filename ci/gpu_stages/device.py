@@ -20,8 +20,10 @@ def run(target: Target, progress: Progress) -> None:
             progress.note(**{name.partition("-")[0]: version(name)})
     if target.is_real:
         _properties(progress)
+    found: dict[str, float] = {}
     for name, number in ceilings(target, progress):
-        progress.note(**{name: number})
+        found[name] = number
+        progress.note(ceilings=found)
     progress.finish()
 
 

@@ -30,17 +30,19 @@ def run(target: Target, progress: Progress) -> None:
         progress.skip("cuBLASLt is not installed, or can't work here")
         return
     library.LEAST_WORK = 1  # in this process
-    for name, (make, products) in NETWORKS.items():
-        for precision in LIMITS:
-            with progress.attempt("models", model=name, precision=precision, expected=products) as row:
-                _checked(target, make(), precision, row)
+    shapes = LARGE if target.is_real else SMALL
+    checked = progress.missing("models", [{"model": name, "precision": p} for name in NETWORKS for p in LIMITS])
+    timed = progress.missing("times", [{"shape": shape, "precision": p} for shape in shapes for p in LIMITS])
+    for key in progress.while_time(checked):
+        make, products = NETWORKS[key["model"]]
+        with progress.attempt("models", **key, expected=products) as row:
+            _checked(target, make(), key["precision"], row)
     if target.is_real:
         progress.note(relu_keeps_nan=_keeps_nan(target))
-    chosen = [(shape, precision) for shape in (LARGE if target.is_real else SMALL) for precision in LIMITS]
-    for number, (shape, precision) in enumerate(chosen):
-        share = max(progress.left / (len(chosen) - number) - 2, 0.5)
-        with progress.attempt("times", shape=shape, precision=precision) as row:
-            _timed(target, *(LARGE | SMALL)[shape], precision, share, row)
+    for number, key in enumerate(progress.while_time(timed)):
+        share = max(progress.left / (len(timed) - number) - 2, 0.5)
+        with progress.attempt("times", **key) as row:
+            _timed(target, *shapes[key["shape"]], key["precision"], share, row)
     progress.finish()
 
 

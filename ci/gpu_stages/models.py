@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -51,21 +52,33 @@ def networks(*, is_small: bool) -> dict[str, Network]:
     return found
 
 
+LEAST = 5.0
+"""Seconds without which no row is begun."""
+
+
 def run(target: Target, progress: Progress) -> None:
-    """The decoder first, since it is small."""
-    precisions = tuple(LIMITS)
-    for precision in precisions:
-        with progress.attempt("models", model="decoder", precision=precision) as row:
-            _decoder(target, precision, row)
-    for name, network in networks(is_small=not target.is_real).items():
-        for batch in network.batches:
-            content = lite.write_model(logits_of(network.make(batch=batch)))
-            wants: dict[int, Any] = {}
-            only_strict = network.is_exact or (not target.is_real and name != "MobileNetV2")
-            for precision in precisions[:1] if only_strict else precisions:
-                with progress.attempt("models", model=name, batch=batch, precision=precision) as row:
-                    _network(target, content, network, precision, wants, row)
+    """The decoder first, since it is small; then each network at its first batch size, and so on."""
+    known = networks(is_small=not target.is_real)
+    keys: list[dict[str, Any]] = [{"model": "decoder", "batch": 1, "precision": name} for name in LIMITS]
+    sizes = sorted((place, name) for name, network in known.items() for place in range(len(network.batches)))
+    for place, name in sizes:
+        is_strict = known[name].is_exact or (not target.is_real and name != "MobileNetV2")
+        found = {"model": name, "batch": known[name].batches[place]}
+        keys += [found | {"precision": precision} for precision in (["strict"] if is_strict else LIMITS)]
+    wants: dict[tuple[str, int], dict[int, Any]] = defaultdict(dict)
+    for key in progress.while_time(progress.missing("models", keys), LEAST):
+        with progress.attempt("models", **key) as row:
+            if key["model"] == "decoder":
+                _decoder(target, key["precision"], row)
+            else:
+                network, size = known[key["model"]], (key["model"], key["batch"])
+                _network(target, _content(network, key["batch"]), network, key["precision"], wants[size], row)
     progress.finish()
+
+
+@lru_cache(maxsize=1)
+def _content(network: Network, batch: int) -> bytes:
+    return lite.write_model(logits_of(network.make(batch=batch)))
 
 
 def _network(

@@ -133,7 +133,8 @@ def main(target: Target, *asked: str) -> int:
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)  # what libraries print goes elsewhere
         for line in sys.stdin:
-            result = answer(target, Sample(*json.loads(line)), versions)
+            _, *sample = json.loads(line)  # its number comes first
+            result = answer(target, Sample(*sample), versions)
             out.write(json.dumps(result) + "\n")
             out.flush()
             if result.get("leaving"):

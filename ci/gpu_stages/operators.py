@@ -6,15 +6,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
 
 from .operator_worker import REPORT, Sample
-from .progress import Progress
+from .progress import NOT_RUN, Progress
 from .target import Target
 from .workers import shared_out
 
@@ -28,44 +28,96 @@ LIMITS = {"tf32": 1e-3, "fp16": 1e-2}
 
 LISTED = 100  # failures at most that are listed
 
+LETTERS = {
+    "equal": "e", "different": "d", "unsteady": "u", "failed": "f", "died": "x", "undrawn": "-", "refused": "r",
+    "elsewhere": "h", NOT_RUN: ".",
+}  # fmt: skip
+"""What the result says of each sample, in their order."""
+BAD = "dufx"
+
+
+class Tally:
+    """What is known of the samples, from this process and from those before."""
+
+    def __init__(self, samples: Sequence[Sample], before: Mapping[str, Any], *, again: bool) -> None:
+        """again: whether samples that failed are to be tried once more."""
+        if len(before.get("samples", "")) != len(samples):  # of others
+            before = {"samples": LETTERS[NOT_RUN] * len(samples)}
+        self.samples = samples
+        bad = {(row["operator"], row["precision"]) for row in before.get("products", ()) if again and not row["passed"]}
+        self.letters = [
+            LETTERS[NOT_RUN] if (again and letter in BAD) or (s.operator, s.precision) in bad else letter
+            for letter, s in zip(before["samples"], samples, strict=True)
+        ]
+        self.squares = {
+            (operator, precision): np.array(sums)
+            for operator, precision, *sums in before.get("squares", ())
+            if (operator, precision) not in bad
+        }
+        self.as_array = set(before.get("as_array_code", ()))
+        kept = {s for s, letter in zip(samples, self.letters, strict=True) if letter in BAD}
+        self.failures = [row for row in before.get("failures", ()) if Sample(*(row[f] for f in Sample._fields)) in kept]
+
+    def waiting(self) -> list[int]:
+        """Numbers of samples that have not run."""
+        return [number for number, letter in enumerate(self.letters) if letter == LETTERS[NOT_RUN]]
+
+    def add(self, number: int, answer: Mapping[str, Any]) -> None:
+        sample, verdict = self.samples[number], answer["verdict"]
+        self.letters[number] = LETTERS[verdict]
+        if answer.get("array_nodes"):
+            self.as_array.add(sample.operator)
+        if "squares" in answer:
+            key = sample.operator, sample.precision
+            self.squares[key] = self.squares.get(key, np.zeros(2)) + answer["squares"]
+        if LETTERS[verdict] in BAD and len(self.failures) < LISTED:
+            self.failures.append({**sample._asdict(), "verdict": verdict, "why": answer.get("why"), "passed": False})
+
+    def fields(self) -> dict[str, Any]:
+        """As the result has it."""
+        left, names = len(self.waiting()), {letter: name for name, letter in LETTERS.items()}
+        equal = {(s.operator, s.kinds) for s, letter in zip(self.samples, self.letters, strict=True) if letter == "e"}
+        return {
+            "verdicts": {names[letter]: count for letter, count in Counter(self.letters).items()},
+            "samples": "".join(self.letters),
+            "failures": self.failures,
+            "squares": [[*key, *map(float, sums)] for key, sums in self.squares.items()],
+            "combinations": {"equal": len(equal), "of": len({(s.operator, s.kinds) for s in self.samples})},
+            "operators": len({operator for operator, _ in equal}),
+            "as_array_code": sorted(self.as_array),
+            NOT_RUN: {"samples": left} if left else {},
+        }
+
+    def products(self) -> list[dict[str, Any]]:
+        """How far off operators are over all their samples."""
+        found = []
+        for (operator, precision), (error, size) in self.squares.items():
+            relative = float(np.sqrt(error / size)) if size else 0.0
+            passed = relative <= LIMITS[precision]
+            found.append({"operator": operator, "precision": precision, "error": relative, "passed": passed})
+        return found
+
 
 def run(target: Target, progress: Progress) -> None:
-    samples = list(samples_of(SHAPES) if target.is_real else _few())
-    verdicts: Counter[str] = Counter()
-    seen: set[tuple[str, str]] = set()
-    as_array: set[str] = set()
-    squares: dict[tuple[str, str], np.ndarray] = defaultdict(lambda: np.zeros(2))
+    tally = Tally(list(samples_of(SHAPES) if target.is_real else _few()), progress.before, again=progress.again)
+    progress.note(**tally.fields())
+    written = time.monotonic()
 
-    def answered(task: Sample, answer: dict[str, Any]) -> None:
-        verdict = answer["verdict"]
-        verdicts[verdict] += 1
-        if verdict == "equal":
-            seen.add((task.operator, task.kinds))
-        if answer.get("array_nodes"):
-            as_array.add(task.operator)
-        if "squares" in answer:
-            squares[task.operator, task.precision] += answer["squares"]
-        if verdict in ("different", "unsteady", "failed", "died") and verdicts["listed"] < LISTED:
-            verdicts["listed"] += 1
-            progress.row("failures", **task._asdict(), verdict=verdict, why=answer.get("why"), passed=False)
+    def answered(number: int, answer: dict[str, Any]) -> None:
+        nonlocal written
+        tally.add(number, answer)
+        if time.monotonic() > written + 1:
+            progress.note(**tally.fields())
+            written = time.monotonic()
 
     processes = max(2, (os.cpu_count() or 2) - 4) if target.is_real else 2
-    until = time.monotonic() + progress.left - 2
-    left = shared_out("gpu_stages.operator_worker", [target.name], samples, answered, processes=processes, until=until)
-    for (operator, precision), (error, size) in squares.items():
-        relative = float(np.sqrt(error / size)) if size else 0.0
-        passed = relative <= LIMITS[precision]
-        progress.row("products", operator=operator, precision=precision, error=relative, passed=passed)
-    del verdicts["listed"]
-    progress.finish(
-        verdicts["equal"] > 0,
-        verdicts=dict(verdicts),
-        samples=len(samples),
-        not_reached=left,
-        combinations={"equal": len(seen), "of": len({(s.operator, s.kinds) for s in samples})},
-        operators=len({operator for operator, _ in seen}),
-        as_array_code=sorted(as_array),
-    )
+    tasks = [(number, *tally.samples[number]) for number in tally.waiting()]
+    shared_out(
+        "gpu_stages.operator_worker", [target.name], tasks, lambda task, answer: answered(task[0], answer),
+        processes=processes, until=time.monotonic() + progress.left - 2,
+    )  # fmt: skip
+    fields = tally.fields()
+    progress.finish(fields["verdicts"].get("equal", 0) > 0, **fields, products=tally.products())
 
 
 def samples_of(shapes: int) -> Iterator[Sample]:

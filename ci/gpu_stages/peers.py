@@ -21,6 +21,8 @@ from .workloads import BATCHES, SMALL, WORKLOADS, rows, urgency
 SHARES = {"torch eager": 0.3, "torch graph": 0.5, "jax.jit": 1.0}
 """Of the time that is left."""
 
+KEY = ("peer", "model", "batch", "precision")
+
 
 def run(
     target: Target, progress: Progress, *, shares: Mapping[str, float] = SHARES, patience: float = PATIENCE
@@ -36,12 +38,11 @@ def run(
         return
 
     def answered(task: Any, answer: dict[str, Any]) -> None:
-        peer, model, batch, precision = task
-        progress.row("rows", peer=peer, model=model, batch=batch, precision=precision, **answer)
+        progress.row("rows", **dict(zip(KEY, task, strict=True)), **answer)
 
+    left = progress.missing("rows", [dict(zip(KEY, (peer, *row), strict=True)) for peer in there for row in chosen])
     for peer in there:
-        tasks = [(peer, *row) for row in chosen]
+        tasks = [tuple(key.values()) for key in left if key["peer"] == peer]
         until = time.monotonic() + shares[peer] * (progress.left - 3)
-        left = shared_out("gpu_stages.peer_worker", [], tasks, answered, processes=1, until=until, patience=patience)
-        progress.note(**{f"{peer} rows not reached": left})
+        shared_out("gpu_stages.peer_worker", [], tasks, answered, processes=1, until=until, patience=patience)
     progress.finish(any("device_ms" in row for row in progress.result.get("rows", ())))

@@ -82,6 +82,8 @@ def run(target: Target, progress: Progress) -> None:
 
     spaces = target.space, DeviceSpace(HostDevice())
     count = 1 << 16 if target.is_real else 1 << 10
+    calls = [{"file": header, "call": case.call} for header, cases in CASES.items() for case in cases]
+    missing = progress.missing("functions", calls)
     for header, cases in CASES.items():
         if not (FOLDER / header).exists():
             progress.row("functions", file=header, skipped="there is no such file")
@@ -90,6 +92,8 @@ def run(target: Target, progress: Progress) -> None:
             "probe", code=PROBE.format(header=header, cases="\n".join(map(_branch, range(len(cases)), cases)))
         )
         for number, case in enumerate(cases):
+            if {"file": header, "call": case.call} not in missing:
+                continue
             with progress.attempt("functions", file=header, call=case.call) as row:
                 operands = _operands(case, count)
                 there, here = (_computed(space, unit, case, operands, number) for space in spaces)

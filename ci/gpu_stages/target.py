@@ -13,6 +13,7 @@ from tflite_cupy.delegates.gpu import GpuDelegate
 from tflite_cupy.delegates.gpu.cupy_device import CupyDevice, CupyMemory
 from tflite_cupy.delegates.gpu.program import Program
 from tflite_cupy.delegates.gpu.space import DeviceSpace
+from tflite_cupy.interpreter.errors import TfliteError
 from tflite_cupy.interpreter.runtime.delegate import Executable, Partition
 
 POISON = 0xFF  # makes NaN of all floating-point types
@@ -78,6 +79,14 @@ class Target:
 
     def interpreter(self, content: bytes, precision: str = "strict", *, apart: bool = False) -> lite.Interpreter:
         return lite.Interpreter(model_content=content, device="cpu", delegates=[self.delegate(precision, apart=apart)])
+
+    def works(self) -> bool:
+        """Whether this process can use the device: after a fault of a kernel it can't any more."""
+        try:
+            self.space.get([self.space.put(np.zeros(1, np.float32))])
+        except (TfliteError, *self.device.errors):
+            return False
+        return True
 
     def put(self, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Arrays on the device."""

@@ -121,11 +121,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, LEAST_BLOCKS) expanded(
     totals_of[threadIdx.x] = total;
     for (int half = THREADS / 2; half >= CHANNEL_GROUPS; half /= 2) {
         __syncthreads();
-        if (threadIdx.x < half)
+        if (threadIdx.x >= half) continue;
+        const Lanes more = totals_of[threadIdx.x + half];
 #pragma unroll
-            for (int i = 0; i < 4; ++i) totals_of[threadIdx.x].at[i] += totals_of[threadIdx.x + half].at[i];
+        for (int i = 0; i < 4; ++i) total.at[i] += more.at[i];
+        totals_of[threadIdx.x] = total;
     }
     if (threadIdx.x < CHANNEL_GROUPS && channel < channels)
-        store_vector(totals + (image * gridDim.x + blockIdx.x) * channels + channel, totals_of[threadIdx.x]);
+        store_vector(totals + (image * gridDim.x + blockIdx.x) * channels + channel, total);
 #endif
 }

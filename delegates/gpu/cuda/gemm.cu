@@ -37,13 +37,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, LEAST_BLOCKS) gemm(
     for (int unit = threadIdx.x * STEP; unit < ROWS * COLUMNS; unit += THREADS * STEP) {
         const int row = unit / COLUMNS, column = unit % COLUMNS, m = first_row + row, n = first_column + column;
         if (m >= rows || n >= columns) continue;
-        const Vector<float, STEP> sums_here = load_vector<STEP>(stage + row * STAGE_PITCH + column);
+        Vector<float, STEP> sum = load_vector<STEP>(stage + row * STAGE_PITCH + column);
+        if (has_bias) {
+            const Vector<float, STEP> added = load_vector<STEP>(bias + inner * bias_step + n);
+#pragma unroll
+            for (int i = 0; i < STEP; ++i) sum.at[i] += added.at[i];
+        }
         float value[STEP];
 #pragma unroll
-        for (int i = 0; i < STEP; ++i) {
-            const float sum = sums_here.at[i];
-            value[i] = at_most(at_least(has_bias ? sum + bias[inner * bias_step + n + i] : sum, low), high);
-        }
+        for (int i = 0; i < STEP; ++i) value[i] = at_most(at_least(sum.at[i], low), high);
 #if STEP == 4
         FINISH_4(out, (unsigned)(start + m * out_row + n), value);
 #else

@@ -32,8 +32,7 @@ extern "C" __global__ void quantized_depthwise(
         }
     }
     VALUE values[CHANNELS];
-#pragma unroll
-    for (int c = 0; c < CHANNELS; ++c) values[c] = result.of(totals[c], 0, number, channel + c);
+    result.of_each(values, totals, 0, number, channel);
 #if defined(FINISH_4) && CHANNELS == 4
     FINISH_4(out, first, values);
 #else

@@ -19,4 +19,17 @@ struct Result {
         const float real = (float)(total - image_zeros[image] * weight_sums[channel]) * (weight_scales[channel] * image_scales[image]);
         return at_most(at_least(real + bias[channel], low), high);
     }
+    // Of N channels side by side, the first of which is a multiple of N.
+    template <int N>
+    __device__ __forceinline__ void of_each(VALUE (&values)[N], const int (&totals)[N], int, int image, int channel) const {
+        const Vector<int, N> sums = load_vector<N>(weight_sums + channel);
+        const Vector<float, N> scales = load_vector<N>(weight_scales + channel), added = load_vector<N>(bias + channel);
+        const int zero = image_zeros[image];
+        const float scale = image_scales[image];
+#pragma unroll
+        for (int i = 0; i < N; ++i) {
+            const float real = (float)(totals[i] - zero * sums.at[i]) * (scales.at[i] * scale);
+            values[i] = at_most(at_least(real + added.at[i], low), high);
+        }
+    }
 };

@@ -84,17 +84,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) quantized_products(
 
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-        const int row = first_row + ty + i;
+        const int row = first_row + ty + i, number = row / (out_height * out_width), channel = group * columns + first_column + tx;
+        if (row >= rows || first_column + tx >= columns) continue;
         VALUE values[4];
+#if IS_VECTOR
+        result.of_each(values, totals[i], sums[i], number, channel);
+#else
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
-            const int channel = group * columns + min(first_column + tx + j, columns - 1);
-            values[j] = result.of(totals[i][j], sums[i], min(row, rows - 1) / (out_height * out_width), channel);
-        }
-        const unsigned first = (unsigned)row * (columns * gridDim.z) + group * columns + first_column + tx;
-        if (row >= rows) continue;
+        for (int j = 0; j < 4; ++j)
+            values[j] = result.of(totals[i][j], sums[i], number, min(channel + j, group * columns + columns - 1));
+#endif
+        const unsigned first = (unsigned)row * (columns * gridDim.z) + channel;
 #if defined(FINISH_4) && IS_VECTOR
-        if (first_column + tx < columns) FINISH_4(out, first, values);
+        FINISH_4(out, first, values);
 #else
 #pragma unroll
         for (int j = 0; j < 4; ++j)

@@ -47,9 +47,10 @@ extern "C" __global__ void __launch_bounds__(128) quantized_taps(
 #pragma unroll
     for (int k = 0; k < COLUMNS; ++k) {
         if (column + k >= out_width) return;
-        VALUE values[4];
 #pragma unroll
-        for (int c = 0; c < 4; ++c) values[c] = result.of(totals[k][c] - zero * sums[c], 0, number, channel + c);
+        for (int c = 0; c < 4; ++c) totals[k][c] -= zero * sums[c];
+        VALUE values[4];
+        result.of_each(values, totals[k], 0, number, channel);
         const unsigned first = (unsigned)(line * out_width + column + k) * channels + channel;
 #ifdef FINISH_4
         FINISH_4(out, first, values);

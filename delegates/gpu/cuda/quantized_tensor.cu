@@ -109,9 +109,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) quantized_tensor(
         if (row >= rows || column >= columns) continue;
         const Vector<int, 4> sum = load_vector<4>(stage + unit / COLUMNS * STAGE_PITCH + unit % COLUMNS);
         VALUE values[4];
+#if IS_VECTOR
+        result.of_each(values, sum.at, 0, row / pixels, group * columns + column);
+#else
 #pragma unroll
         for (int i = 0; i < 4; ++i)
             values[i] = result.of(sum.at[i], 0, row / pixels, group * columns + min(column + i, columns - 1));
+#endif
         const unsigned first = (unsigned)(row * groups + group) * columns + column;
 #if defined(FINISH_4) && IS_VECTOR
         FINISH_4(out, first, values);

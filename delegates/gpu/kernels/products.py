@@ -254,7 +254,9 @@ def weights_of(site: Site, position: int, bound: BoundNode | None = None) -> Ope
 def _step(site: Site, product: Product) -> int:
     """How many results in a row a thread may store at once."""
     row, column, outer, inner = product.out
-    aligned = column == 1 and not any(n % WIDTH for n in (product.columns, row, outer, inner))
+    bias = 0 if product.bias is None else product.bias.offset // product.bias.dtype.itemsize
+    numbers = product.columns, row, outer, inner, bias, product.bias_step
+    aligned = column == 1 and not any(n % WIDTH for n in numbers)
     return WIDTH if aligned and site.tail.width == WIDTH else 1
 
 

@@ -33,6 +33,17 @@ def test_fully_connected_without_bias_and_with_weights_of_the_call() -> None:
     check(Case("FULLY_CONNECTED", [noise(6, 24), noise(20, 24, seed=3), None]), launches=1)
 
 
+@pytest.mark.parametrize("first", [0, 1, 4])
+def test_biases_that_begin_anywhere(first: int) -> None:
+    """A bias of the call that is a part of a vector, at a multiple of 16 bytes or not."""
+    b = GraphBuilder()
+    x, numbers = b.input(F32, [12, 16]), b.input(F32, [28])
+    bounds = (b.constant(np.int32([value])) for value in (first, 20))
+    bias = b.add("SLICE", [numbers, *bounds], [20])
+    out = b.add("FULLY_CONNECTED", [x, b.constant(noise(20, 16), np.float32), bias], [12, 20])
+    check(b.graph([out]), [noise(12, 16, seed=4), noise(28, seed=5)], launches=1)
+
+
 def test_the_nodes_that_follow_are_part_of_the_launch() -> None:
     b = GraphBuilder()
     x, residual = b.input(F32, [12, 16]), b.input(F32, [12, 20])

@@ -175,6 +175,14 @@ def test_sectors(place: str, sectors: int, ideal: int) -> None:
     assert (found.requests, found.units, found.ideal) == (1, sectors, ideal)
 
 
+def test_a_line_is_that_of_who_loads_and_stores() -> None:
+    body = "store_vector(y + 4 * threadIdx.x, load_vector<4>(x + 4 * threadIdx.x));"
+    made = Kernel("planted", unit("planted", "math.cuh").text + kernel("planted", body).text)
+    found = ran(made, threads=32).traffic.values()
+    assert sorted(entry.kind for entry in found) == ["read", "write"]
+    assert {entry.line.text.rstrip(" }") for entry in found} == {body}
+
+
 # --- the kernels ------------------------------------------------------------------------------------------------------
 
 TESTS = (
