@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import LimitError, ModelError
 from ..limits import Limits
 from .schema import TABLES, Kind, Table
-from .view import U4, Positions, Ragged, View, spread
+from .view import U4, Positions, Ragged, View, distinct, spread
 
 INVALID = "The model is not a valid Flatbuffer buffer: "
 ROOT = "file"
@@ -88,7 +88,7 @@ class Columns:
         self, ok: NDArray[np.bool_], table: str, name: str, what: str, rows: Iterable[int] | None = None
     ) -> None:
         """Raises ModelError for the first row that is not ok. `rows` are those that `ok` is about, all by default."""
-        if not ok.all():
+        if np.count_nonzero(ok) < ok.size:  # in a quarter of the time of `all`
             first = int(np.argmin(ok))
             row = first if rows is None else int(np.asarray(rows)[first])
             raise ModelError(INVALID + what, where=self.where(table, row, name))
@@ -114,16 +114,15 @@ class Columns:
         if not at.any():
             nothing = np.zeros(len(at), np.int64)
             return Ragged(np.empty(0, np.int64 if kind.kind is Kind.TABLES else kind.dtype), nothing, nothing)
-        unique, which = np.unique(at, return_inverse=True)
+        unique, _, which = distinct(at)
         lengths = self.view.lengths(unique)
         starts = lengths.cumsum() - lengths
         if kind.dtype.itemsize * int(lengths.sum()) > self.view.size:
             raise ModelError(f"{INVALID}vectors overlap.", where=self.where(table, int(np.argmax(at > 0)), name))
-        elements = spread(unique + 4, lengths, kind.dtype.itemsize)
         if kind.kind is Kind.TABLES:
-            values = self.index(kind.type, offsets(self.view, elements))
+            values = self.index(kind.type, offsets(self.view, spread(unique + 4, lengths, kind.dtype.itemsize)))
         else:
-            values = self.view.read(kind.dtype, elements)
+            values = self.view.vectors(kind.dtype, unique + 4, lengths)
         return Ragged(values, starts[which], lengths[which])
 
     def expand(self, vectors: Ragged, rows: NDArray[np.int64], what: str) -> tuple[NDArray[np.int64], NDArray[Any]]:

@@ -128,6 +128,10 @@ def _check_zero_points(columns: Columns, owners: NDArray[np.int64], zero_points:
     """Zero points are values that the tensors can hold."""
     types = columns.rows["Tensor"]["type"].astype(np.int64)
     quantised = np.nonzero(owners >= 0)[0]
+    lows, highs = _RANGES[types[quantised]].T
+    least, greatest = zero_points.values.min(initial=0), zero_points.values.max(initial=0)
+    if len(quantised) and lows.max() <= least and greatest <= highs.min():
+        return
     _, first = np.unique(owners[quantised] * len(_RANGES) + types[quantised], return_index=True)
     which, values = columns.expand(zero_points, owners[quantised[first]], "zero points")
     tensors = quantised[first][which]

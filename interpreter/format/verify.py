@@ -16,7 +16,7 @@ from ..errors import LimitError, ModelError
 from ..limits import Limits
 from .columns import INVALID, ROOT, Columns, Link, Rows, offsets
 from .schema import FILE_IDENTIFIER, TABLES, UNIONS, Field, Kind, Table
-from .view import I4, U2, Positions, View, spread
+from .view import I4, U2, Positions, View, distinct, spread
 
 
 def verify(data: NDArray[np.uint8], limits: Limits) -> Columns:
@@ -39,7 +39,7 @@ def verify(data: NDArray[np.uint8], limits: Limits) -> Columns:
     for table in TABLES.values():
         if table.name not in columns.links:
             continue
-        at = np.unique(np.concatenate([link.targets for link in columns.links[table.name]]))
+        at, _, _ = distinct(np.concatenate([link.targets for link in columns.links[table.name]]))
         tables += len(at)
         if tables > limits.max_tables:
             raise LimitError(f"The model has more than max_tables = {limits.max_tables} tables.", where=ROOT)
@@ -82,7 +82,7 @@ class _Walk:
         vtables = at - self.view.read(I4, at)
         ok = (vtables >= 0) & (vtables <= size - 4) & (vtables % 2 == 0)
         self._require(ok, "", "a vtable is out of bounds.")
-        vtables, first, which = np.unique(vtables, return_index=True, return_inverse=True)
+        vtables, first, which = distinct(vtables)
         ends = vtables + self.view.read(U2, vtables)
         ok = (ends >= vtables + 4) & (ends % 2 == 0) & (ends <= size)
         self._require(ok, "", "a vtable has a wrong size.", first)
@@ -135,7 +135,7 @@ class _Walk:
             self._link(field, field.type, owners, targets)
         elif field.kind is Kind.UNION:
             tags = self.rows[f"{field.name}_type"][rows]
-            for tag in np.unique(tags).tolist():
+            for tag in sorted(set(tags.tolist())):
                 chosen = tags == tag
                 self._link(field, UNIONS[field.type][tag], owners[chosen], targets[chosen])
         else:
@@ -174,7 +174,7 @@ class _Walk:
             )
 
     def _tables(self, field: Field, at: Positions, lengths: Positions, rows: NDArray[np.int64]) -> None:
-        at, first = np.unique(at, return_index=True)
+        at, first, _ = distinct(at)
         lengths, rows = lengths[first], rows[first]
         if int(lengths.sum()) > self.columns.budget:
             where = self.columns.where(self.table.name, int(rows[0]), field.name)

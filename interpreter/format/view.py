@@ -14,6 +14,9 @@ T = TypeVar("T")
 Positions: TypeAlias = NDArray[np.int64]
 """Byte positions in a file; 0 stands for "absent", as no table, string or vector starts there."""
 
+LONG = 16
+"""Elements of vectors that are, in the mean, sooner copied one by one than gathered."""
+
 _U1, _U2, _U4 = np.dtype("u1"), np.dtype("<u2"), np.dtype("<u4")
 U2, U4, I4 = _U2, _U4, np.dtype("<i4")
 
@@ -35,12 +38,34 @@ class View:
         values: NDArray[Any] = self._words[dtype.itemsize][at >> shift if shift else at]
         return values != 0 if dtype.kind == "b" else values.view(dtype)
 
+    def vectors(self, dtype: np.dtype[Any], starts: Positions, lengths: Positions) -> NDArray[Any]:
+        """The elements of vectors whose first ones lie at `starts`, one after another."""
+        if lengths.sum() < LONG * len(starts) or dtype.kind == "b":
+            return self.read(dtype, spread(starts, lengths, dtype.itemsize))
+        content, ends = self.data.data, starts + lengths * dtype.itemsize
+        places = zip(starts.tolist(), ends.tolist(), strict=True)
+        return np.frombuffer(b"".join([content[start:end] for start, end in places]), dtype)
+
     def lengths(self, at: Positions) -> Positions:
         """Element counts of the vectors or strings at `at`; 0 where absent."""
         return (self.read(_U4, at) * (at > 0)).astype(np.int64)
 
     def bytes(self, start: int, length: int) -> bytes:
         return self.data[start : start + length].tobytes()
+
+
+def distinct(values: Positions) -> tuple[Positions, NDArray[np.int64], NDArray[np.int64]]:
+    """The values in order, each once; where each comes first; and which of these each of `values` is.
+
+    What `np.unique` gives, in a third of the time for few values.
+    """
+    order = values.argsort(kind="stable")
+    ordered = values[order]
+    is_new = np.ones(len(order), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+    which = np.empty(len(order), np.int64)
+    which[order] = is_new.cumsum() - 1
+    return ordered[is_new], order[is_new], which
 
 
 def spread(starts: Positions, lengths: Positions, step: int = 1) -> Positions:
