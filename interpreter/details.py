@@ -173,7 +173,8 @@ def _as_bytes(item: Any, tensor: Tensor, index: int) -> bytes:
 def owned(array: np.ndarray, taken: set[int]) -> np.ndarray:
     """`array` if it is the caller's to keep and write, else a copy: never a view, a constant or an array whose id is in
     `taken`, to which that of the result is added."""
-    array = np.asarray(array)
+    if type(array) is not np.ndarray:
+        array = np.asarray(array)
     if array.base is not None or not array.flags.writeable or id(array) in taken:
         array = array.copy()
     taken.add(id(array))

@@ -150,7 +150,8 @@ Executable: TypeAlias = "Callable[[Lane, Sequence[Array]], Sequence[Array]]"
 It must not write to its inputs but those donated, and may be called from several threads at once, each with its own
 lane. After each node, or nodes that it computes as one, it calls `lane.ran(graph index, node indices, delegate name)`
 if `lane.is_watched`; a partition that does not is profiled as a whole. An attribute `details`, a mapping of names to
-numbers, texts and mappings of such, is shown by the delegation report.
+numbers, texts and mappings of such, is shown by the delegation report. An attribute `is_silent` that is true says that
+NumPy has nothing to warn of in it.
 """
 
 

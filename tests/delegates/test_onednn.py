@@ -167,6 +167,14 @@ def test_padding_joins_the_convolution() -> None:
     assert [len(program.steps) for program in watched.programs] == [1]
 
 
+def test_padding_of_nothing_around_single_pixels() -> None:
+    b = GraphBuilder()
+    x = b.add("RELU", [b.input(F32, [3, 1, 1, 8])], [3, 1, 1, 8])
+    padded = b.add("PAD", [x, b.constant(np.zeros((4, 2), np.int32))], [3, 1, 1, 8])
+    y = b.add("CONV_2D", [padded, *filters(b, 5, 1, 1, 8)], [3, 1, 1, 5], padding=Padding.VALID)
+    check(b, [y], normal(3, 1, 1, 8))
+
+
 def test_padding_that_others_read_stays() -> None:
     b = GraphBuilder()
     x = b.input(F32, [1, 10, 10, 8])

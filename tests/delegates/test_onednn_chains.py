@@ -99,7 +99,7 @@ def test_light_steps_have_one_thread() -> None:
     assert library().use_threads(before) == 3
     close(got, want, 0)
     steps = [step for program in watched.programs for step in program.steps if isinstance(step, Execution)]
-    assert [step.threads for step in steps] == [2, 1, 1, 2, 2]
+    assert [step.threads for step in steps] == [2, 2, 1, 2, 2]
 
 
 @pytest.mark.parametrize("point", [-128, 0, 17])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import shutil
+import struct
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tflite_cupy.delegates.cpu.onednn import binding
-from tflite_cupy.delegates.cpu.onednn.binding import Algorithm, Arg, ExecArg, Query
+from tflite_cupy.delegates.cpu.onednn.binding import EXEC_ARG, Algorithm, Arg, Query
 
 HEADER = Path(sysconfig.get_path("data")) / "include" / "oneapi" / "dnnl" / "dnnl.h"
 
@@ -51,12 +51,13 @@ def constants() -> dict[str, int]:
         "dnnl_stream_in_order": binding._IN_ORDER,
         f"({_added('avx2')} | {_added('avx512_core')})": binding.VNNI,
         "dnnl_forward_inference": binding.FORWARD_INFERENCE,
+        "dnnl_unidirectional_left2right": binding.LEFT_TO_RIGHT,
         "dnnl_format_tag_any": binding.ANY_FORMAT,
         "dnnl_use_scale": binding.USE_SCALE,
         "dnnl_use_shift": binding.USE_SHIFT,
         "dnnl_scratchpad_mode_user": binding.USER_SCRATCHPAD,
         "DNNL_MAX_NDIMS": binding.MAX_DIMS,
-        "sizeof(dnnl_exec_arg_t)": ctypes.sizeof(ExecArg),
+        "sizeof(dnnl_exec_arg_t)": struct.calcsize(EXEC_ARG),
         **{f"dnnl_{_type(np.dtype(dtype).str)}": value for dtype, value in binding._DATA_TYPES.items()},
     }
 

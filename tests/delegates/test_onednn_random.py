@@ -38,6 +38,7 @@ def _no_step_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither for a program nor for a second thread."""
     monkeypatch.setattr(compiler, "TINY", 0)
     monkeypatch.setattr(effort, "LIGHT", 0)
+    monkeypatch.setattr(effort, "AWAKE", 0)
 
 
 class RandomGraph:

@@ -107,7 +107,7 @@ def test_attention() -> None:
     check(b, [b.add("FULLY_CONNECTED", [joined, *weights[1]], keep_num_dims=True)], normal(1, 64, 96) / 10)
 
 
-@pytest.mark.parametrize(("units", "depth"), [(5, 7), (64, 96), (1000, 33)])
+@pytest.mark.parametrize(("units", "depth"), [(5, 7), (64, 96), (1000, 33), (1000, 96)])
 def test_columns_of_bytes_are_packed_as_rows_are(monkeypatch: pytest.MonkeyPatch, units: int, depth: int) -> None:
     monkeypatch.setattr(library(), "multiplies_bytes", True)
     weights = np.random.default_rng(0).integers(-127, 128, (units, depth)).astype(np.int8)

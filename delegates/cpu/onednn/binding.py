@@ -31,6 +31,7 @@ long; with these it is 5 times, until `threaded.py` notices."""
 _UNIMPLEMENTED = 3
 _STATUS = {1: "out of memory", 2: "invalid arguments", 3: "unimplemented", 5: "runtime error"}
 _CPU, _IN_ORDER = 1, 1
+_KINDS = ("engine", "memory", "memory_desc", "post_ops", "primitive", "primitive_attr", "primitive_desc", "stream")
 _DATA_TYPES = {np.dtype(np.float32): 3, np.dtype(np.int32): 4, np.dtype(np.int8): 5, np.dtype(np.uint8): 6}
 
 
@@ -39,8 +40,12 @@ class Arg(IntEnum):
 
     SRC = 1
     SRC_1 = 2
+    SRC_2 = 3
     DST = 17
+    DST_1 = 18
+    DST_2 = 19
     WEIGHTS = 33
+    WEIGHTS_1 = 34
     BIAS = 41
     SCALE = 51
     SHIFT = 52
@@ -98,9 +103,12 @@ VNNI = 0x48
 """Bits of dnnl_cpu_isa_t: instructions that add four products of bytes up in 32 bits, for AVX2 and for AVX-512."""
 
 FORWARD_INFERENCE = 96
+LEFT_TO_RIGHT = 1
 USE_SCALE, USE_SHIFT = 2, 4
 ANY_FORMAT = 1
 USER_SCRATCHPAD = 1
+EXEC_ARG = "iP"
+"""dnnl_exec_arg_t, for `struct`: ctypes takes three times as long to fill one in."""
 
 
 class Unimplemented(Exception):
@@ -119,12 +127,6 @@ class Handle:
         self._destroy(self._as_parameter_)
 
 
-class ExecArg(ctypes.Structure):
-    """dnnl_exec_arg_t."""
-
-    _fields_ = (("arg", ctypes.c_int), ("memory", ctypes.c_void_p))
-
-
 class _Version(ctypes.Structure):
     """The start of dnnl_version_t."""
 
@@ -138,12 +140,16 @@ class Library:
         with _short_waits():
             self._functions = ctypes.CDLL(path)
         self.execute = self._functions.dnnl_primitive_execute
+        held = ctypes.PyDLL(path)  # the same library, called with Python's lock held: giving it up takes time, too
+        self.execute_briefly = held.dnnl_primitive_execute
+        self.count_threads, self.set_threads = held.omp_get_max_threads, held.omp_set_num_threads
+        self.count_threads.restype, self.set_threads.restype = ctypes.c_int, None
         self._set_address = self._functions.dnnl_memory_set_data_handle
         self._set_address.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
         self._functions.dnnl_memory_desc_get_size.restype = ctypes.c_size_t
         self._functions.dnnl_primitive_desc_query_md.restype = ctypes.c_void_p
+        self._destroy = {kind: self._functions[f"dnnl_{kind}_destroy"] for kind in _KINDS}
         self.is_forked = False
-        self._functions.omp_get_max_threads.restype = ctypes.c_int
         self.engine = self.make("engine", "dnnl_engine_create", _CPU, ctypes.c_size_t(0))
 
     @property
@@ -175,13 +181,10 @@ class Library:
     def make(self, kind: str, name: str, *arguments: Any) -> Handle:
         """Call a function that creates an object; `kind` names the function that destroys it."""
         pointer = ctypes.c_void_p()
-        if status := self._function(name)(ctypes.byref(pointer), *arguments):
+        function = getattr(self._functions, intern(name))  # of names made anew, Python's look-ups would keep thousands
+        if status := function(ctypes.byref(pointer), *arguments):
             self.check(status, name)
-        return Handle(pointer, self._function(f"dnnl_{kind}_destroy"))
-
-    def _function(self, name: str) -> Any:
-        """A function by a name that may be made anew each time; of such, Python's look-ups would keep thousands."""
-        return getattr(self._functions, intern(name))
+        return Handle(pointer, self._destroy[kind])
 
     def stream(self) -> Handle:
         """A queue for one call at a time."""
@@ -229,10 +232,14 @@ class Library:
         self._set_address(memory, array.__array_interface__["data"][0])
         return array
 
+    def move_to(self, memory: Handle, address: int) -> None:
+        """Let memory lie at an address."""
+        self._set_address(memory, address)
+
     @property
     def threads(self) -> int:
         """How many threads primitives that this thread makes and runs may use."""
-        count: int = self._functions.omp_get_max_threads()
+        count: int = self.count_threads()
         return count
 
     def use_threads(self, count: int) -> int:
@@ -241,9 +248,9 @@ class Library:
         One in a forked process, where the threads of OpenMP are missing and waited for all the same.
         """
         count = 1 if self.is_forked else count
-        before = self.threads
+        before: int = self.count_threads()
         if before != count:
-            self._functions.omp_set_num_threads(count)
+            self.set_threads(count)
         return before
 
     def after_fork(self) -> None:

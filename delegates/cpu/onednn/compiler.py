@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....interpreter.ops.base import StatefulOp
+from ....interpreter.ops.conv import TransposeConv
 from ....interpreter.ops.shared.products import ProductOp
 from ....interpreter.runtime.delegate import BoundNode, Executable, Partition
 from ...arrays import Kernel
 from .binding import Library
+from .effort import is_brief
+from .portions import Portions, portion
 from .program import Program
 from .recurrent import lstm
-from .steps import Execution, steps_of
+from .rows import Batch
+from .steps import ArrayStep, Execution, Step, steps_of
 from .threaded import Threaded
 from .weights import weights_of
 
@@ -33,10 +37,25 @@ class Compiler:
 
     def compile(self, delegate: ArrayDelegate, partition: Partition) -> Executable | None:
         """A program; None where no node is worth a primitive. `delegate` gives the NumPy code of the others."""
-        program = self._program(delegate, partition, self._threads)
-        if program is None or program.threads == {1} or self._library.is_forked:
+        portions = self._portions(delegate, partition)
+        if portions is not None:
+            return portions
+        threads = 1 if self._library.is_forked or is_brief(partition.nodes) else self._threads
+        program = self._program(delegate, partition, threads)
+        if program is None or program.threads == {1}:
             return program
         return Threaded(program, partial(self._program, delegate, partition, 1))
+
+    def _portions(self, delegate: ArrayDelegate, partition: Partition) -> Portions | None:
+        """A program for portions of a batch; None where the whole of it is better computed at a time, or must be."""
+        batch = Batch.of(partition)
+        count = None if batch is None else portion(batch, self._threads)
+        if batch is None or count is None:
+            return None
+        program = self._program(delegate, batch.part(count), 1)
+        if program is None or any(map(_knows_rows, program.steps)):
+            return None
+        return Portions(program, batch, count, self._threads)
 
     def prepare_stateful(self, op: StatefulOp) -> Kernel | None:
         """The kernel of an op that remembers; None for most."""
@@ -62,3 +81,8 @@ def _is_tiny(partition: Partition) -> bool:
     (first, *others) = partition.nodes
     is_product = isinstance(first.op, ProductOp)
     return not others and not is_product and all((spec.size or 0) < TINY for spec in first.outs)
+
+
+def _knows_rows(step: Step) -> bool:
+    """Whether an operand of NumPy code says how many rows its result has; that of a RESHAPE is never run."""
+    return isinstance(step, ArrayStep) and isinstance(step.nodes[0].op, TransposeConv)

@@ -113,6 +113,10 @@ class Chains:
         """The position of the node that makes a tensor which one node alone reads; None if there are others."""
         return None if tensor in self._leaving or len(self._readers[tensor]) > 1 else self._made.get(tensor)
 
+    def maker(self, tensor: int) -> int | None:
+        """The position of the node that makes a tensor; None for one from elsewhere."""
+        return self._made.get(tensor)
+
     def readers(self, tensor: int) -> list[int]:
         """Positions of the nodes that read a tensor; none if it is wanted elsewhere, too."""
         return [] if tensor in self._leaving else self._readers.get(tensor, [])

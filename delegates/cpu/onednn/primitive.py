@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, wraps
@@ -12,13 +13,14 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from .binding import (
+    EXEC_ARG,
     FORWARD_INFERENCE,
+    LEFT_TO_RIGHT,
     USE_SCALE,
     USE_SHIFT,
     USER_SCRATCHPAD,
     Algorithm,
     Arg,
-    ExecArg,
     Handle,
     Library,
     Query,
@@ -27,6 +29,9 @@ from .binding import (
 )
 
 Arguments = ParamSpec("Arguments")
+
+FEW = 1 << 16
+"""Bytes that NumPy transposes in less time than a reorder's code takes to make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +303,18 @@ def layer_normalization(
     return _made(library, kind, attributes, FORWARD_INFERENCE, *layouts, None, floor, USE_SCALE | USE_SHIFT)
 
 
+@_once
+def lstm(
+    library: Library, src: Layout, state: Layout, weights: Layout, recurrent: Layout, bias: Layout, dst: Layout
+) -> Primitive:
+    """src [steps, n, k] with weights [1, 1, k, 4, m] and recurrent ones [1, 1, m, 4, m]; both states [1, 1, n, m]; bias
+    [1, 1, 4, m]; dst [steps, n, m]. Raises Unimplemented."""
+    x, h, w, r, b, y = (make_layout(library, each) for each in (src, state, weights, recurrent, bias, dst))
+    kind, flags = "lstm_forward", 0
+    options = FORWARD_INFERENCE, LEFT_TO_RIGHT
+    return _made(library, kind, Attributes(), *options, x, h, h, w, r, None, None, b, y, h, h, flags)
+
+
 def _made(library: Library, kind: str, attributes: Attributes, *arguments: Any) -> Primitive:
     """A primitive of a kind, with the arguments that describe it after the engine."""
     name, around = f"dnnl_{kind}_primitive_desc_create", attributes.make(library)
@@ -309,7 +326,10 @@ def pack(library: Library, array: np.ndarray, layout: Layout, target: Any, packe
     array = np.ascontiguousarray(array)
     if layout.dtype.itemsize == 1 and layout.strides == (1, layout.shape[0]):  # packing columns of bytes takes long
         rows, turned = Layout.of(layout.shape, layout.dtype), np.empty(layout.shape, layout.dtype)
-        _reorder(library, array, layout, make_layout(library, rows), turned)
+        if array.size <= FEW:
+            np.copyto(turned, array.reshape(layout.shape[::-1]).T)
+        else:
+            _reorder(library, array, layout, make_layout(library, rows), turned)
         array, layout = turned, rows
     _reorder(library, array, layout, target, packed)
 
@@ -322,12 +342,12 @@ def _reorder(library: Library, array: np.ndarray, layout: Layout, target: Any, r
         _no_attributes(library),
     )  # fmt: skip
     reorder = Primitive(library, description)
-    scratch = aligned(reorder.scratch)
     places: dict[int, Handle] = {
         Arg.SRC: library.memory(source, address(array)),
         Arg.DST: library.memory(target, address(result)),
     }
     if reorder.scratch:
+        scratch = aligned(reorder.scratch)
         places[Arg.SCRATCHPAD] = library.memory(library.query(description, Query.SCRATCHPAD), address(scratch))
     library.check(library.execute(reorder.handle, library.stream(), len(places), arguments(places)), "reorder")
 
@@ -347,5 +367,5 @@ def address(array: np.ndarray) -> int:
 
 def arguments(places: Mapping[int, Handle]) -> Any:
     """The array of arguments that `execute` takes."""
-    pairs = [ExecArg(int(argument), memory._as_parameter_) for argument, memory in places.items()]
-    return (ExecArg * len(pairs))(*pairs)
+    pairs = [part for argument, memory in places.items() for part in (argument, memory._as_parameter_.value)]
+    return struct.pack(EXEC_ARG * len(places), *pairs)

@@ -7,7 +7,7 @@ workspace   what one call has to itself: a stream, primitives bound to addresses
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,8 +23,9 @@ from ....interpreter.runtime.sizes import sizing
 from ...arena import place
 from .arenas import Arena, taken
 from .binding import Arg, Handle, Library, Query
+from .effort import is_light
 from .primitive import arguments, make_layout
-from .steps import ArrayStep, Execution, Join, Step, View
+from .steps import ArrayStep, Copy, Execution, Step, View
 
 if TYPE_CHECKING:
     from ....interpreter.runtime.lane import Lane
@@ -43,7 +44,7 @@ PARTS = (Slice, Split, SplitV, StridedSlice, Transpose, Unpack)
 Run: TypeAlias = "Callable[[list[Array], Lane], None]"
 """A step bound to a workspace: reads and writes values by slot."""
 
-Call: TypeAlias = tuple[Handle, Handle, int, Any]
+Call: TypeAlias = tuple[Any, Any, int, Any]
 """What `execute` takes: a primitive, a stream, and how many arguments of which memory."""
 
 
@@ -80,7 +81,7 @@ class Program:
                 inside.update(step.writes)
                 continue
             for tensor in step.writes if not isinstance(step, View) else ():
-                is_ours = isinstance(step, Execution | Join)
+                is_ours = isinstance(step, Execution | Copy)
                 leaves = tensor in self.partition.outputs
                 if (is_ours and not leaves) or ((is_ours or tensor in read) and self._is_small(tensor)):
                     blocks[tensor] = position
@@ -105,6 +106,16 @@ class Program:
         """How many threads primitives run on."""
         return {step.threads for step in self.steps if isinstance(step, Execution)}
 
+    @cached_property
+    def _switches(self) -> bool:
+        """Whether a call may leave another number of threads behind than it starts with."""
+        return self.threads != {1}
+
+    @cached_property
+    def is_silent(self) -> bool:
+        """Whether no step is NumPy code that works on numbers, which may warn of them."""
+        return all(isinstance(s, View | Copy) or (isinstance(s, Execution) and s.derived is None) for s in self.steps)
+
     @property
     def details(self) -> dict[str, Any]:
         """What reports say of it."""
@@ -113,18 +124,28 @@ class Program:
         return {"onednn_primitives": primitives, "onednn_nodes": fused, "arena_bytes": self.nbytes + self.scratch}
 
     def __call__(self, lane: Lane, inputs: Sequence[Array]) -> list[Array]:
-        workspace = self._idle_workspace() or self._new_workspace(lane)
-        before = self.library.use_threads(1)
+        try:
+            workspace = self._idle.pop()
+        except IndexError:
+            workspace = self._new_workspace(lane)
+        else:
+            if not workspace.arena.take():
+                workspace = self._other_workspace(workspace) or self._new_workspace(lane)
+        library = self.library
+        before = library.count_threads()
+        if before != 1:
+            library.set_threads(1)
         try:
             return workspace.run(lane, inputs)
         finally:
-            self.library.use_threads(before)
+            if before != 1 or self._switches:
+                library.use_threads(before)  # one in a forked process
             workspace.arena.give_back()
             self._idle.append(workspace)
 
-    def _idle_workspace(self) -> Workspace | None:
-        """One whose arena is free, taken for this call."""
-        busy: list[Workspace] = []
+    def _other_workspace(self, one: Workspace) -> Workspace | None:
+        """One whose arena is free, taken for this call, where that of `one` is not."""
+        busy = [one]
         try:
             while True:
                 workspace = self._idle.pop()
@@ -158,8 +179,8 @@ class Workspace:
             self._values[program.slots[tensor]] = self._inner(tensor, offset)
         self._held: list[Mapping[int, Handle]] = []  # memory objects that calls name by address
         self._threads = 1  # that the step bound last has
-        self._steps = [(step, *self._bound(step), program.dead(step)) for step in program.steps]
-        self._busy = [each for each in self._steps if each[1] is not None or each[2] is not _nothing]
+        self._steps = [(step, self._execute(step), *self._bound(step), program.dead(step)) for step in program.steps]
+        self._busy = [each for each in self._steps if each[2] is not None or each[3] is not _nothing]
 
     def _inner(self, tensor: int, offset: int) -> np.ndarray:
         spec = self._program.specs[tensor]
@@ -171,13 +192,12 @@ class Workspace:
         """One call."""
         program, values, is_watched = self._program, self._values.copy(), lane.is_watched
         for slot, position in program.copied:
-            np.copyto(values[slot], inputs[position])
+            values[slot][...] = inputs[position]  # takes less time than `copyto`
         for slot, position in program.given:
             values[slot] = inputs[position]
         step: Step | None = None
-        execute = program.library.execute
         try:
-            for step, call, run, dead in self._steps if is_watched else self._busy:
+            for step, execute, call, run, dead in self._steps if is_watched else self._busy:
                 if call is None:
                     run(values, lane)
                 elif status := execute(*call):
@@ -195,12 +215,18 @@ class Workspace:
             raise named from error
         return [values[slot].copy() if is_lent else values[slot] for slot, is_lent in program.outputs]
 
+    def _execute(self, step: Step) -> Callable[..., int]:
+        """The function that runs a primitive."""
+        library = self._program.library
+        is_short = isinstance(step, Execution) and is_light(step.nodes, step.parts)
+        return library.execute_briefly if is_short else library.execute
+
     def _bound(self, step: Step) -> tuple[Call | None, Run]:
         """A primitive all of whose operands have their places as arguments of `execute`, other steps as functions."""
         if isinstance(step, Execution):
             return self._with_threads(step, *self._execution(step))
-        if isinstance(step, Join):
-            return None, self._join(step)
+        if isinstance(step, Copy):
+            return None, self._copy(step)
         if isinstance(step, View):
             return None, self._view(step)
         return None, _nothing if self._is_fixed(step) else self._array(step)
@@ -210,13 +236,14 @@ class Workspace:
         if step.threads == self._threads:
             return call, run
         self._threads = step.threads
-        library = self._program.library
+        library, count, execute = self._program.library, step.threads, self._execute(step)
+        set_threads = library.set_threads
 
         def switch(values: list[Array], lane: Lane) -> None:
-            library.use_threads(step.threads)
+            set_threads(count)
             if call is None:
                 run(values, lane)
-            elif status := library.execute(*call):
+            elif status := execute(*call):
                 library.check(status, step.nodes[0].node.name)
 
         return None, switch
@@ -273,13 +300,13 @@ class Workspace:
 
         return run
 
-    def _join(self, step: Join) -> Run:
-        slots, axis = self._program.slots, step.axis
+    def _copy(self, step: Copy) -> Run:
+        slots, copy = self._program.slots, step.copy
         sources, target = [slots[tensor] for tensor in step.reads], slots[step.writes[0]]
         inner = self._values[target]
 
         def run(values: list[Array], lane: Lane) -> None:
-            values[target] = np.concatenate([values[slot] for slot in sources], axis, out=inner)
+            values[target] = copy([values[slot] for slot in sources], inner)
 
         return run
 
@@ -304,8 +331,9 @@ class Workspace:
             made = {a: library.memory(make_layout(library, each), 0) for a, each in step.derived.layouts.items()}
             places.update(made)
             derive = slots[step.derived.tensor], step.derived.work_out, made
-        execute, move, check = library.execute, library.move, library.check
-        call = step.primitive.handle, self._stream, len(places), arguments(places)
+        execute, move, check = self._execute(step), library.move, library.check
+        handles = (each._as_parameter_ for each in (step.primitive.handle, self._stream))
+        call = *handles, len(places), arguments(places)
         target, new, name = slots[result], None if inner is not None else program.specs[result], step.nodes[0].node.name
         if step.parts > 1:
             return None, self._in_parts(step, places, call)
@@ -386,7 +414,7 @@ def _lives(
         lent = set().union(*(bases.get(tensor, set()) for tensor in step.reads))
         for tensor in step.writes:
             if tensor not in blocks:
-                bases[tensor] = set() if isinstance(step, Execution | Join) else lent
+                bases[tensor] = set() if isinstance(step, Execution | Copy) else lent
         for tensor in (*step.reads, *step.writes):
             lasts.update(dict.fromkeys(bases.get(tensor, set()), position))
     for tensor in partition.outputs:

@@ -27,6 +27,7 @@ class Constant:
     array: np.ndarray
     layout: Layout
     packed: bool = False
+    place: int = 0  # among the weights of the primitive
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,11 +10,13 @@ import numpy as np
 
 from ....interpreter.graph import Array
 from ....interpreter.ops.base import StatefulOp
+from ....interpreter.ops.recurrent.layer import Layer
 from ....interpreter.ops.recurrent.lstm import LstmLayer
 from ....interpreter.ops.recurrent.lstm_integer import FloatSums
 from ....interpreter.sharing import release, settle
 from . import primitive as p
 from .binding import Arg, Handle, Library, Query, Unimplemented
+from .float_lstm import FloatLstm
 from .primitive import Attributes, Layout, aligned, arguments, make_layout
 from .recipe import Constant
 from .weights import Slab, weights_of
@@ -24,12 +26,10 @@ MOST = 8
 
 
 def lstm(library: Library, op: StatefulOp) -> Callable[..., Any] | None:
-    """What runs an integer LSTM of constant weights; None for other ops, and where products of bytes are inexact."""
-    if not isinstance(op, LstmLayer) or not library.multiplies_bytes:
+    """What runs an LSTM of constant weights, one of integers or a plain one of floats; None for other ops."""
+    if not isinstance(op, LstmLayer) or (layer := _layer(library, op)) is None:
         return None
-    kernel = op.prepared(partial(_Sums, library))
-    if kernel is None:
-        return None
+    kernel = op.running(layer)
 
     def run(*operands: Any) -> Any:
         before = library.use_threads(1)
@@ -39,6 +39,20 @@ def lstm(library: Library, op: StatefulOp) -> Callable[..., Any] | None:
             library.use_threads(before)
 
     return run
+
+
+def _layer(library: Library, op: LstmLayer) -> Layer | None:
+    """Integers only where products of bytes are exact."""
+    plain = op.plain_layer
+    if plain is None:
+        return op.integer_cell(partial(_Sums, library)) if library.multiplies_bytes else None
+
+    def other() -> Layer:
+        cell = op.constant_cell
+        assert cell is not None  # as its weights are constant
+        return cell
+
+    return FloatLstm(library, plain, other)
 
 
 class _Sums:

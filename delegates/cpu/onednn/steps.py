@@ -13,6 +13,7 @@ from ....interpreter.graph import TensorSpec
 from ....interpreter.ops.base import Activation, StatefulOp
 from ....interpreter.ops.base import Padding as PaddingKind
 from ....interpreter.ops.conv import Conv2D, DepthwiseConv2D
+from ....interpreter.ops.indexing import Gather
 from ....interpreter.ops.layout import Concatenation
 from ....interpreter.ops.shape import ExpandDims, Reshape, Squeeze
 from ....interpreter.ops.shared.products import WeightedOp
@@ -25,7 +26,8 @@ from .epilogue import Chains, Link
 from .normalization import layer_norm
 from .primitive import Binary, Prelu, Primitive, address, make_layout
 from .recipe import Constant, Derived, Recipe, post_operand
-from .recipes import padding_of, recipe
+from .recipes import batch_matmul, padding_of, recipe
+from .turned import turned
 from .unsigned import without_sign
 from .weights import Slab, Weights
 
@@ -78,10 +80,10 @@ class View(NodeStep):
 
 
 @dataclass(frozen=True, eq=False)
-class Join(NodeStep):
-    """CONCATENATION of values of one scale: copies into the arena."""
+class Copy(NodeStep):
+    """A node that copies elements: into the arena, or to memory of its own."""
 
-    axis: int
+    copy: Callable[[Sequence[np.ndarray], np.ndarray | None], np.ndarray]  # operands, where to -> result
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,7 @@ class ArrayStep(NodeStep):
         return isinstance(self.nodes[0].op, StatefulOp)
 
 
-Step: TypeAlias = Execution | View | Join | ArrayStep
+Step: TypeAlias = Execution | View | Copy | ArrayStep
 
 
 def steps_of(
@@ -131,6 +133,10 @@ class _Planner:
     def _place(self, position: int, bound: BoundNode) -> None:
         group = layer_norm(self._partition.nodes, self._chains, position, self._partition.constants)
         if group is not None and self._taken.isdisjoint(group[0]) and self._build(group[1], group[0], ()):
+            return
+        others, head = turned(self._partition.nodes, self._chains, position, self._partition.constants, self._taken)
+        product = batch_matmul(bound, self._partition.constants, others) if others else None
+        if product is not None and self._execute(product, head):
             return
         for before in self._paddings(bound):
             head = (position,) if before is None else (position, before)
@@ -210,18 +216,23 @@ def _weights_nbytes(bound: BoundNode, partition: Partition) -> int:
     return 0 if weights is None else weights.nbytes
 
 
-def _moving(bound: BoundNode) -> View | Join | None:
+def _moving(bound: BoundNode) -> View | Copy | None:
     """A node of known shape that computes nothing."""
     op, result = bound.op, bound.outs[0] if bound.outs else None
     if result is None or not result.shape or 0 in result.shape:
         return None
     if isinstance(op, ExpandDims | Reshape | Squeeze):
         return View((bound,))
+    if result.dtype == object:
+        return None
+    if isinstance(op, Gather) and not op.batch_dims:
+        return Copy((bound,), op.pick)
     if not isinstance(op, Concatenation) or op.fused_activation_function is not Activation.NONE:
         return None
-    if result.dtype == object or any(spec is None or not same_scale(spec, result) for spec in bound.ins):
+    if any(spec is None or not same_scale(spec, result) for spec in bound.ins):
         return None
-    return Join((bound,), op.axis)
+    axis = op.axis
+    return Copy((bound,), lambda values, out: np.concatenate(values, axis, out=out))
 
 
 def same_scale(spec: TensorSpec, other: TensorSpec) -> bool:

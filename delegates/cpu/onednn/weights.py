@@ -30,7 +30,7 @@ class Slab:
     """
 
     def __init__(self, nbytes: int) -> None:
-        self._left = nbytes * 9 // 8 if nbytes >= LARGE else 0
+        self._left = nbytes * 33 // 32 if nbytes >= LARGE else 0
         self._rest = np.empty(0, np.uint8)
 
     def take(self, nbytes: int) -> np.ndarray:
@@ -52,6 +52,7 @@ class _Packed(NamedTuple):
     memory: ref[np.ndarray]
     primitive: Primitive
     source: ref[np.ndarray] | None = None  # None where they are found by samples
+    place: int = 0
 
     @property
     def is_alive(self) -> bool:
@@ -80,14 +81,14 @@ class Weights:
         array = np.ascontiguousarray(constant.array)
         if not constant.packed:
             return array, make_layout(self._library, constant.layout)
-        target = self._library.query(primitive.description, Query.WEIGHTS)
+        target = self._library.query(primitive.description, Query.WEIGHTS, constant.place)
         with self._lock:
             place: _Key = array.__array_interface__["data"][0], constant.layout
             found = next(iter(self._known(place, target)), None)
             if found is None:
                 found = self._found_or_made(constant, array, target, primitive, slab)
             if all(each.source is None or each.source() is not array for each in self._packed.get(place, ())):
-                self._packed.setdefault(place, []).append(_Packed(ref(found), primitive, ref(array)))
+                self._packed.setdefault(place, []).append(_Packed(ref(found), primitive, ref(array), constant.place))
             return found, target
 
     def _found_or_made(
@@ -102,7 +103,7 @@ class Weights:
         found = next((memory for memory in known if np.array_equal(memory, made)), made)
         if found is made:
             self._sweep()
-            self._packed.setdefault(samples, []).append(_Packed(ref(made), primitive))
+            self._packed.setdefault(samples, []).append(_Packed(ref(made), primitive, None, constant.place))
         return found
 
     def _known(self, key: _Key, target: Any) -> list[np.ndarray]:
@@ -114,7 +115,9 @@ class Weights:
         return [memory for memory in memories if memory is not None]
 
     def _is_for(self, packed: _Packed, target: Any) -> bool:
-        return self._library.are_equal(target, self._library.query(packed.primitive.description, Query.WEIGHTS))
+        return self._library.are_equal(
+            target, self._library.query(packed.primitive.description, Query.WEIGHTS, packed.place)
+        )
 
     def _sweep(self) -> None:
         """Drop the keys of what is gone, now and then."""

@@ -6,6 +6,7 @@ States arrive as `Variable` objects in their operand's position; the results are
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -158,33 +159,50 @@ States: TypeAlias = tuple[Array, ...]
 """What a layer remembers from one step to the next, each [batch, width]; the first is also its output."""
 
 
-class Cell(Protocol):
-    """The arithmetic of one recurrent layer, with its weights prepared."""
+class Layer(Protocol):
+    """One recurrent layer with its weights prepared."""
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Widths of the states."""
 
+    def unrolled(self, steps: Array, states: States, aux: Array | None = None) -> tuple[Array, States]:
+        """Outputs [time, batch, width] for inputs [time, batch, depth], and the states after the last."""
+
+
+class Cell(ABC):
+    """A layer that is computed step by step."""
+
+    widths: tuple[int, ...]
+
+    @abstractmethod
     def drive(self, rows: Array, aux: Array | None) -> Array:
         """What input rows [n, inputs], and auxiliary ones, add to each unit [n, ...]."""
 
+    @abstractmethod
     def step(self, driven: Array, states: States) -> States:
         """States after one step, where `driven` is what `drive` gave for its rows."""
 
+    def unrolled(self, steps: Array, states: States, aux: Array | None = None) -> tuple[Array, States]:
+        """As in `Layer`."""
+        length, batch = steps.shape[:2]
+        rows, aux_rows = (None if x is None else x.reshape(length * batch, x.shape[2]) for x in (steps, aux))
+        driven = self.drive(rows, aux_rows)
+        driven = driven.reshape(length, batch, *driven.shape[1:])
+        result = np.empty((length, *states[0].shape), states[0].dtype)
+        for step in range(length):
+            states = self.step(driven[step], states)
+            result[step] = states[0]
+        return result, states
+
 
 def unroll(
-    cell: Cell, variables: Sequence[Variable], steps: Array, aux: Array | None = None, backwards: bool = False
+    layer: Layer, variables: Sequence[Variable], steps: Array, aux: Array | None = None, backwards: bool = False
 ) -> Array:
     """Outputs [time, batch, width] for inputs [time, batch, depth]; reads and writes the states."""
-    length, batch = steps.shape[:2]
-    states = tuple(v.read().reshape(batch, width) for v, width in zip(variables, cell.widths, strict=True))
-    rows, aux_rows = (None if x is None else x.reshape(length * batch, x.shape[2]) for x in (steps, aux))
-    driven = cell.drive(rows, aux_rows)
-    driven = driven.reshape(length, batch, *driven.shape[1:])
-    result = np.empty((length, *states[0].shape), states[0].dtype)
-    for step in reversed(range(length)) if backwards else range(length):
-        states = cell.step(driven[step], states)
-        result[step] = states[0]
+    batch, turn = steps.shape[1], slice(None, None, -1 if backwards else 1)
+    states = tuple(v.read().reshape(batch, width) for v, width in zip(variables, layer.widths, strict=True))
+    result, states = layer.unrolled(steps[turn], states, None if aux is None else aux[turn])
     for variable, value in zip(variables, states, strict=True):
         variable.assign(value.reshape(variable.read().shape))
-    return result
+    return result[turn]

@@ -16,9 +16,9 @@ from ..base import FLOAT, INT8, INT16, INT32, UINT8, Specs, op
 from ..shared.affine import affine
 from ..shared.resources import Variable
 from ..shared.windows import expect_rank
-from .layer import Cell, are_constant, batch_of, by_time, from_time, state_of, unroll, value_of
+from .layer import Cell, Layer, are_constant, batch_of, by_time, from_time, state_of, unroll, value_of
 from .lstm_basic import Basic, basic_refusal, basic_results, basic_step, quantized_basic_step
-from .lstm_float import FloatCell, SparseCell
+from .lstm_float import FloatCell, PlainLayer, SparseCell
 from .lstm_integer import ByteProducts, FloatSums, IntegerCell, IntegerLayer, integer_refusal
 from .lstm_integer8 import COUNT, Integer8Cell, integer8_refusal
 from .lstm_operands import (
@@ -81,30 +81,46 @@ class LstmLayer(LstmOp):
         return TensorSpec(input.type, (*x[:-1], outputs))
 
     def run_with(self, state: Any, input: Array, *operands: Any) -> Any:
-        return self._run(self._constant_cell, input, *operands)
+        return self._run(self.constant_cell, input, *operands)
 
-    def prepared(self, products: ByteProducts) -> Callable[..., Any] | None:
-        """`run_with` with products of bytes from elsewhere; None for a layer of floats or of weights that vary."""
-        input = self.ins[0]
-        if input is None or input.type is not TensorType.INT8 or not are_constant(self._specs.constants):
+    def running(self, layer: Layer) -> Callable[..., Any]:
+        """`run_with` for weights that another layer has prepared."""
+        return lambda state, *operands: self._run(layer, *operands)
+
+    @property
+    def plain_layer(self) -> PlainLayer | None:
+        """The layer, where it is a plain one of constant weights."""
+        values = self._constant_values
+        return None if values is None else PlainLayer.of(self._specs, values, self.parameters)
+
+    def integer_cell(self, products: ByteProducts) -> Cell | None:
+        """The layer with products of bytes from elsewhere; None for one of floats or of weights that vary."""
+        input, values = self.ins[0], self._constant_values
+        if input is None or input.type is not TensorType.INT8 or values is None:
             return None
-        cell = self._cell(self.layout.of([value_of(spec) for spec in self.ins]), products)
-        return lambda state, *operands: self._run(cell, *operands)
+        return self._cell(values, products)
 
-    def _run(self, known: Cell | None, input: Array, *operands: Any) -> Any:
+    def _run(self, known: Layer | None, input: Array, *operands: Any) -> Any:
         values = self.layout.of((input, *operands))
-        cell = known or self._cell(values)
+        layer = known or self._cell(values)
         steps = by_time(input, self.time_axis)
-        variables = variables_of(self.name, values, steps.shape[1], cell.widths)
-        return from_time(unroll(cell, variables, steps), self.time_axis)
+        variables = variables_of(self.name, values, steps.shape[1], layer.widths)
+        return from_time(unroll(layer, variables, steps), self.time_axis)
 
     @cached_property
-    def _constant_cell(self) -> Cell | None:
-        if not are_constant(self._specs.constants):
+    def constant_cell(self) -> Cell | None:
+        """The layer as NumPy code; None for weights that vary."""
+        if (values := self._constant_values) is None:
             return None
-        cell = self._cell(self.layout.of([value_of(spec) for spec in self.ins]))
+        cell = self._cell(values)
         settle()
         return cell
+
+    @property
+    def _constant_values(self) -> Operands | None:
+        if not are_constant(self._specs.constants):
+            return None
+        return self.layout.of([value_of(spec) for spec in self.ins])
 
     def _cell(self, values: Operands, products: ByteProducts = FloatSums) -> Cell:
         input = self.ins[0]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from ...graph import Array
+from ...graph import Array, TensorType
 from ..base import Activation
 from ..shared.fused import activate
 from ..shared.products import quantize_rows
-from .layer import States, Weights, clipped, logistic, real_values
-from .lstm_operands import LstmParameters, Operands, is_diagonal
+from .layer import Cell, States, Weights, clipped, logistic, real_values
+from .lstm_operands import GATES, LstmParameters, Operands, is_diagonal
 
 
 class _Diagonals:
@@ -33,7 +34,29 @@ def _recurrent(specs: Operands, values: Operands, asymmetric: bool) -> Weights |
     return Weights(full, specs.each("recurrent"), asymmetric)
 
 
-class FloatCell:
+class PlainLayer(NamedTuple):
+    """A layer of float32 weights with tanh and without options; matrices by gate: input, forget, cell, output."""
+
+    input: list[Array]  # [cells, inputs] each
+    recurrent: list[Array]  # [cells, cells] each
+    bias: list[Array]  # [cells] each
+    cell_clip: float  # limit of the cell state, 0 for none
+
+    @classmethod
+    def of(cls, specs: Operands, values: Operands, parameters: LstmParameters) -> PlainLayer | None:
+        """None for a layer that has more to it."""
+        matrices = [*specs.each("input"), *specs.each("recurrent")]
+        extra = [values.projection, *(part for name in ("peephole", "norm", "aux") for part in values.each(name))]
+        if len(specs.gates) < len(GATES) or parameters.activation is not Activation.TANH:
+            return None
+        if any(part is not None for part in extra) or any(is_diagonal(spec) for spec in matrices):
+            return None
+        if any(spec.type is not TensorType.FLOAT32 for spec in matrices):
+            return None
+        return cls(values.each("input"), values.each("recurrent"), values.each("bias"), parameters.cell_clip)
+
+
+class FloatCell(Cell):
     """One layer with its weights prepared: those of all gates stand side by side."""
 
     def __init__(self, specs: Operands, values: Operands, parameters: LstmParameters) -> None:

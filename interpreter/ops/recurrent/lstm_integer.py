@@ -20,7 +20,7 @@ from ..shared.fixedpoint import multiply_by_quantized_multiplier, quantize_multi
 from ..shared.gemmlowp import inverse_sqrt
 from ..shared.products import integer_matmul
 from .gates import sigmoid, tanh
-from .layer import States, clipped
+from .layer import Cell, States, clipped
 from .lstm_operands import GATES, Gate, LstmParameters, Operands
 from .rescaling import Rescaling, divided, saturated
 
@@ -148,7 +148,7 @@ class IntegerProduct:
         return self._rescale(self._sums(rows) + self._bias)
 
 
-class IntegerCell:
+class IntegerCell(Cell):
     """One integer LSTM: its rescaling factors, from declared specs, and its operands prepared."""
 
     def __init__(self, layer: IntegerLayer, values: Operands, products: ByteProducts = FloatSums) -> None:

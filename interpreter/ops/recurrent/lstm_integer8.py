@@ -21,7 +21,7 @@ from ..shared.fixedpoint import (
     saturate,
 )
 from .gates import looked_up
-from .layer import States, clipped, logistic
+from .layer import Cell, States, clipped, logistic
 from .lstm_integer import (
     ByteProducts,
     FloatSums,
@@ -68,7 +68,7 @@ class _Sum(NamedTuple):
     state_factor: tuple[int, int]
 
 
-class Integer8Cell:
+class Integer8Cell(Cell):
     """One such layer: its rescaling factors, from declared specs, and its operands prepared."""
 
     def __init__(self, layer: IntegerLayer, values: Operands, products: ByteProducts = FloatSums) -> None:

@@ -15,6 +15,7 @@ from ..shared.fused import activate
 from ..shared.windows import expect_rank
 from .layer import (
     WEIGHTS,
+    Cell,
     RecurrentOp,
     States,
     Weights,
@@ -51,7 +52,7 @@ class RnnOperands(NamedTuple):
         return units
 
 
-class RnnCell:
+class RnnCell(Cell):
     """h = activation(W x + R h + b), plus A a where there is an auxiliary input (reference: RnnBatchStep)."""
 
     def __init__(self, specs: RnnOperands, values: RnnOperands, options: RecurrentOp) -> None:

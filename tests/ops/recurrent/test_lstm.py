@@ -82,6 +82,7 @@ def without(case: Case, *positions: int) -> Case:
 
 RUNS = [
     lstm(),
+    lstm(shape=(2, 21, 7), cell_clip=3.0),
     lstm("cifg", "peephole"),
     lstm("peephole", "projection", proj_clip=0.4, cell_clip=0.3),
     lstm("norm", "projection", "unbiased"),
@@ -172,7 +173,7 @@ def test_weights_that_are_fed_may_change_from_call_to_call() -> None:
 def test_constant_weights_are_prepared_once() -> None:
     def prepared(case: Case) -> list[Any]:
         op: Any = one_op(case)
-        return [op._constant_cell, op._constant_cell]
+        return [op.constant_cell, op.constant_cell]
 
     first, again = prepared(lstm())
     assert first is again is not None
