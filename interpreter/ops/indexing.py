@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -34,18 +33,8 @@ class Gather(Op):
 
     def run(self, xp: Any, params: Array, indices: Array) -> Array:
         axis, batch = self._dimensions(params.ndim, indices.ndim)
-        self._check(xp, indices, params.shape[axis])
+        require_indices(xp, self.ins[1], indices, params.shape[axis], "gather index out of bounds")
         return _batch_gather(xp, params, indices, axis, batch) if batch else xp.take(params, indices, axis=axis)
-
-    def pick(self, operands: Sequence[np.ndarray], out: np.ndarray | None) -> np.ndarray:
-        """`run` without batch dimensions, into an array that is there."""
-        params, indices = operands
-        axis, _ = self._dimensions(params.ndim, indices.ndim)
-        self._check(np, indices, params.shape[axis])
-        return params.take(indices, axis, out, mode="clip")  # with "raise", it would be copied twice
-
-    def _check(self, xp: Any, indices: Array, size: int) -> None:
-        require_indices(xp, self.ins[1], indices, size, "gather index out of bounds")
 
     def _dimensions(self, rank: int, indices_rank: int) -> tuple[int, int]:
         axis = normalize_axis(self.axis, rank, "GATHER: axis")

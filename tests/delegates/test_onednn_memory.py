@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from networks import mobilenet_v2
 
-from tests.build import F32, I32, GraphBuilder, model
+from tests.build import F32, GraphBuilder, model
 from tests.engines import call
 from tests.residency import needs_maps, resident_kb
 from tests.threads import side_by_side
-from tflite_cupy.delegates.cpu import CpuDelegate, kernels_in_use
+from tflite_cupy.delegates.cpu import kernels_in_use
 from tflite_cupy.delegates.cpu.onednn import arenas, binding, primitive
 from tflite_cupy.delegates.cpu.onednn.binding import Handle, Query, library
 from tflite_cupy.delegates.cpu.onednn.primitive import Attributes, Layout
 from tflite_cupy.delegates.cpu.onednn.program import Program
 from tflite_cupy.delegates.cpu.onednn.steps import Execution
 from tflite_cupy.delegates.cpu.onednn.weights import LARGE, Slab
-from tflite_cupy.interpreter.errors import KernelError, MissingDependencyError
+from tflite_cupy.interpreter.errors import MissingDependencyError
 from tflite_cupy.interpreter.format.model import load_model
 from tflite_cupy.interpreter.format.writer import write_model
 from tflite_cupy.interpreter.graph import Model
@@ -119,30 +119,6 @@ def test_a_failed_call_gives_its_arena_back(monkeypatch: pytest.MonkeyPatch) -> 
     assert workspace.arena.take()
     workspace.arena.give_back()
     np.testing.assert_array_equal(call(engine, image)[0], expected)
-
-
-@pytest.mark.parametrize(("axis", "shape"), [(0, (50, 3000)), (1, (40, 70)), (-1, (40, 70))])
-def test_what_is_gathered_lies_in_the_arena(axis: int, shape: tuple[int, int]) -> None:
-    b, table = GraphBuilder(), normal(*shape)
-    picked = b.input(I32, [60], "picked")
-    size = [60 if place == axis % 2 else size for place, size in enumerate(shape)]
-    rows = b.add("GATHER", [b.constant(table), picked], size, axis=axis)
-    y = b.add("FULLY_CONNECTED", [rows, b.constant(normal(8, size[1])), -1], [size[0], 8])
-    again = b.add("GATHER", [y, b.constant(np.int32([5, 0, 5]))], [3, 8], axis=0)
-    made = model(b.graph([y, again]))
-    ours, numpy = Engine(made, [Watched()]), Engine(made, [CpuDelegate(1, "numpy")])
-    for last in (0, min(shape) - 1):
-        indices = np.append(np.arange(59) % min(shape), last).astype(np.int32)
-        for got, want in zip(call(ours, indices), call(numpy, indices), strict=True):
-            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
-    assert rows in program_of(ours).offsets
-    for wrong in (-1, shape[axis]):
-        messages = []
-        for engine in (ours, numpy):
-            with pytest.raises(KernelError, match=f"gather index out of bounds: got {wrong}") as failed:
-                call(engine, np.full(60, wrong, np.int32))
-            messages.append(str(failed.value))
-        assert messages[0] == messages[1]
 
 
 def test_equal_primitives_are_one() -> None:

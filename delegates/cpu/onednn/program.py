@@ -25,7 +25,7 @@ from .arenas import Arena, taken
 from .binding import Arg, Handle, Library, Query
 from .effort import is_light
 from .primitive import arguments, make_layout
-from .steps import ArrayStep, Copy, Execution, Step, View
+from .steps import ArrayStep, Execution, Join, Step, View
 
 if TYPE_CHECKING:
     from ....interpreter.runtime.lane import Lane
@@ -81,7 +81,7 @@ class Program:
                 inside.update(step.writes)
                 continue
             for tensor in step.writes if not isinstance(step, View) else ():
-                is_ours = isinstance(step, Execution | Copy)
+                is_ours = isinstance(step, Execution | Join)
                 leaves = tensor in self.partition.outputs
                 if (is_ours and not leaves) or ((is_ours or tensor in read) and self._is_small(tensor)):
                     blocks[tensor] = position
@@ -114,7 +114,7 @@ class Program:
     @cached_property
     def is_silent(self) -> bool:
         """Whether no step is NumPy code that works on numbers, which may warn of them."""
-        return all(isinstance(s, View | Copy) or (isinstance(s, Execution) and s.derived is None) for s in self.steps)
+        return all(isinstance(s, View | Join) or (isinstance(s, Execution) and s.derived is None) for s in self.steps)
 
     @property
     def details(self) -> dict[str, Any]:
@@ -225,8 +225,8 @@ class Workspace:
         """A primitive all of whose operands have their places as arguments of `execute`, other steps as functions."""
         if isinstance(step, Execution):
             return self._with_threads(step, *self._execution(step))
-        if isinstance(step, Copy):
-            return None, self._copy(step)
+        if isinstance(step, Join):
+            return None, self._join(step)
         if isinstance(step, View):
             return None, self._view(step)
         return None, _nothing if self._is_fixed(step) else self._array(step)
@@ -300,13 +300,13 @@ class Workspace:
 
         return run
 
-    def _copy(self, step: Copy) -> Run:
-        slots, copy = self._program.slots, step.copy
+    def _join(self, step: Join) -> Run:
+        slots, axis = self._program.slots, step.axis
         sources, target = [slots[tensor] for tensor in step.reads], slots[step.writes[0]]
         inner = self._values[target]
 
         def run(values: list[Array], lane: Lane) -> None:
-            values[target] = copy([values[slot] for slot in sources], inner)
+            values[target] = np.concatenate([values[slot] for slot in sources], axis, out=inner)
 
         return run
 
@@ -414,7 +414,7 @@ def _lives(
         lent = set().union(*(bases.get(tensor, set()) for tensor in step.reads))
         for tensor in step.writes:
             if tensor not in blocks:
-                bases[tensor] = set() if isinstance(step, Execution | Copy) else lent
+                bases[tensor] = set() if isinstance(step, Execution | Join) else lent
         for tensor in (*step.reads, *step.writes):
             lasts.update(dict.fromkeys(bases.get(tensor, set()), position))
     for tensor in partition.outputs:

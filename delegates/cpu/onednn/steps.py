@@ -13,7 +13,6 @@ from ....interpreter.graph import TensorSpec
 from ....interpreter.ops.base import Activation, StatefulOp
 from ....interpreter.ops.base import Padding as PaddingKind
 from ....interpreter.ops.conv import Conv2D, DepthwiseConv2D
-from ....interpreter.ops.indexing import Gather
 from ....interpreter.ops.layout import Concatenation
 from ....interpreter.ops.shape import ExpandDims, Reshape, Squeeze
 from ....interpreter.ops.shared.products import WeightedOp
@@ -80,10 +79,10 @@ class View(NodeStep):
 
 
 @dataclass(frozen=True, eq=False)
-class Copy(NodeStep):
-    """A node that copies elements: into the arena, or to memory of its own."""
+class Join(NodeStep):
+    """CONCATENATION of values of one scale: copies into the arena."""
 
-    copy: Callable[[Sequence[np.ndarray], np.ndarray | None], np.ndarray]  # operands, where to -> result
+    axis: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +96,7 @@ class ArrayStep(NodeStep):
         return isinstance(self.nodes[0].op, StatefulOp)
 
 
-Step: TypeAlias = Execution | View | Copy | ArrayStep
+Step: TypeAlias = Execution | View | Join | ArrayStep
 
 
 def steps_of(
@@ -216,23 +215,18 @@ def _weights_nbytes(bound: BoundNode, partition: Partition) -> int:
     return 0 if weights is None else weights.nbytes
 
 
-def _moving(bound: BoundNode) -> View | Copy | None:
+def _moving(bound: BoundNode) -> View | Join | None:
     """A node of known shape that computes nothing."""
     op, result = bound.op, bound.outs[0] if bound.outs else None
     if result is None or not result.shape or 0 in result.shape:
         return None
     if isinstance(op, ExpandDims | Reshape | Squeeze):
         return View((bound,))
-    if result.dtype == object:
-        return None
-    if isinstance(op, Gather) and not op.batch_dims:
-        return Copy((bound,), op.pick)
     if not isinstance(op, Concatenation) or op.fused_activation_function is not Activation.NONE:
         return None
-    if any(spec is None or not same_scale(spec, result) for spec in bound.ins):
+    if result.dtype == object or any(spec is None or not same_scale(spec, result) for spec in bound.ins):
         return None
-    axis = op.axis
-    return Copy((bound,), lambda values, out: np.concatenate(values, axis, out=out))
+    return Join((bound,), op.axis)
 
 
 def same_scale(spec: TensorSpec, other: TensorSpec) -> bool:
