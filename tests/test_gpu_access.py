@@ -37,13 +37,13 @@ def test_numbers_of_channels_are_read_16_bytes_at_a_time() -> None:
 @built
 def test_biases_are_read_16_bytes_at_a_time() -> None:
     lines = first_of_each("BERT-base", "tf32", "gemm")["gemm"].lines
-    assert all(count.factor < 1.1 for (space, *_), count in lines.items() if space == "global")
+    assert max(count.factor for (space, *_), count in lines.items() if space == "global") < 1.1
 
 
 @built
 def test_sums_of_pixels_are_added_without_conflicts() -> None:
     row = first_of_each("EfficientNet-B0", "tf32", "expanded")["expanded"]
-    assert all(count.factor < 1.5 for (_, _, line), count in row.lines.items() if line.file == "expanded.cu")
+    assert max(count.factor for (_, _, line), count in row.lines.items() if line.file == "expanded.cu") < 1.5
 
 
 def counted(kernel: str, shared: float, far: float) -> Row:
